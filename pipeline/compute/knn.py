@@ -1,0 +1,129 @@
+"""Nearest neighbours by FAISS: exact inner product for thousands of vectors, inverted lists above."""
+
+from dataclasses import dataclass
+
+import faiss
+import numpy as np
+import numpy.typing as npt
+
+Float32s = npt.NDArray[np.float32]
+Int64s = npt.NDArray[np.int64]
+
+_BLOCK_ROWS = 4096
+"""Queries at a time: bounds memory, has no influence on the result."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """How to search: exactly up to ``exact_below`` vectors, then ``num_probes`` lists of an inverted file."""
+
+    exact_below: int = 20_000
+    num_probes: int = 16
+    seed: int = 0
+    threads: int = 1
+    gpu: bool = False
+
+
+def build_index(vectors: Float32s, search: Search) -> faiss.Index:
+    """Return an inner-product index over ``vectors`` (n, d) in their order."""
+    faiss.omp_set_num_threads(search.threads)
+    count, dimensions = vectors.shape
+    if count <= search.exact_below:
+        index = faiss.IndexFlatIP(dimensions)
+    else:
+        num_lists = round(4 * np.sqrt(count))  # FAISS' guideline: 4 to 16 sqrt(n)
+        index = faiss.IndexIVFFlat(faiss.IndexFlatIP(dimensions), dimensions, num_lists, faiss.METRIC_INNER_PRODUCT)
+        index.cp.seed = search.seed + 1  # FAISS' generator does not take 0 for a seed
+        index.cp.spherical = True
+        index.nprobe = search.num_probes
+    if search.gpu:
+        index = faiss.index_cpu_to_gpu(faiss.StandardGpuResources(), 0, index)
+    if not index.is_trained:
+        index.train(vectors)
+    index.add(vectors)
+    return index
+
+
+def nearest(queries: Float32s, vectors: Float32s, count: int, search: Search) -> tuple[Int64s, Float32s]:
+    """Find for each query the ``count`` rows of ``vectors`` with the largest inner product.
+
+    Returns:
+        Row numbers int64 and inner products float32, both (q, min(count, n)), best first, ties by row number.  The
+        products are recomputed pair by pair in float64: FAISS' last bits depend on where in a block a vector lies.
+        A place that an inverted file could not fill has row number -1 and product -inf.
+    """
+    count = min(count, len(vectors))
+    if not count or not len(queries):
+        return np.zeros((len(queries), count), np.int64), np.zeros((len(queries), count), np.float32)
+    _, found = build_index(vectors, search).search(queries, count)
+    products = np.full(found.shape, -np.inf, dtype=np.float32)
+    for start in range(0, len(queries), _BLOCK_ROWS):
+        rows = slice(start, start + _BLOCK_ROWS)
+        exact = pair_products(queries[rows], vectors[found[rows]])
+        products[rows] = np.where(found[rows] >= 0, exact, -np.inf)
+    order = np.lexsort((found, -products), axis=1)
+    return np.take_along_axis(found, order, axis=1), np.take_along_axis(products, order, axis=1)
+
+
+def pair_products(left: Float32s, right: Float32s) -> Float32s:
+    """Inner products of rows (n, d) with their partners (n, m, d) -> (n, m), summed in float64 in one fixed order."""
+    wide = right.astype(np.float64)
+    wide *= left[:, None, :]
+    return np.asarray(wide.sum(axis=2), dtype=np.float32)
+
+
+def neighbor_graph(vectors: Float32s, count: int, search: Search) -> tuple[Int64s, Float32s]:
+    """Find for each of ``vectors`` (n, d) its ``count`` nearest others, itself left out.
+
+    Equal vectors are searched once and expanded, so that ties among any number of them go by row number.
+
+    Returns:
+        Row numbers and inner products (n, min(count, n - 1)) as :func:`nearest`.
+    """
+    size = len(vectors)
+    count = min(count, max(size - 1, 0))
+    if not count:
+        return np.zeros((size, 0), np.int64), np.zeros((size, 0), np.float32)
+    distinct, group = distinct_rows(vectors)
+    found, products = nearest(distinct, distinct, count + 1, search)
+    if len(distinct) == size:
+        return _without_self(found, products, count)
+    return _expand(found, products, group, count)
+
+
+def distinct_rows(vectors: Float32s) -> tuple[Float32s, Int64s]:
+    """Return the distinct rows in the order of their first occurrence, and for each row the number of its like."""
+    keys = np.ascontiguousarray(vectors).view(np.dtype((np.void, vectors.shape[1] * vectors.itemsize))).reshape(-1)
+    _, first, group = np.unique(keys, return_index=True, return_inverse=True)
+    order = np.argsort(first, kind="stable")
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    return vectors[first[order]], rank[group].astype(np.int64)
+
+
+def _without_self(found: Int64s, products: Float32s, count: int) -> tuple[Int64s, Float32s]:
+    """Remove each row's own number, or the last place where it is not among the found."""
+    own = found == np.arange(len(found))[:, None]
+    own[:, -1] |= ~own.any(axis=1)
+    keep = ~own
+    return found[keep].reshape(-1, count), products[keep].reshape(-1, count)
+
+
+def _expand(found: Int64s, products: Float32s, group: Int64s, count: int) -> tuple[Int64s, Float32s]:
+    """Replace distinct vectors by the rows that have them; ``count`` + 1 distinct ones hold more than enough rows."""
+    order = np.argsort(group, kind="stable")
+    starts = np.searchsorted(group[order], np.arange(group.max() + 2))
+    rows_out = np.full((len(group), count), -1, dtype=np.int64)
+    products_out = np.full((len(group), count), -np.inf, dtype=np.float32)
+    for number in range(len(found)):
+        hits = found[number][found[number] >= 0]
+        members = [order[starts[hit] : starts[hit + 1]][: count + 1] for hit in hits]
+        rows = np.concatenate(members)
+        similarity = np.repeat(products[number][: len(hits)], [len(m) for m in members])
+        best = np.lexsort((rows, -similarity))
+        own = order[starts[number] : starts[number + 1]]
+        for row in own:
+            chosen = best[rows[best] != row][:count]
+            rows_out[row, : len(chosen)] = rows[chosen]
+            products_out[row, : len(chosen)] = similarity[chosen]
+    return rows_out, products_out

@@ -1,0 +1,1 @@
+"""Linking the clusters of one date to the open tracks: arrays in, arrays out."""

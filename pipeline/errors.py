@@ -1,0 +1,29 @@
+"""The errors a person may meet; everything else is a bug and may show a traceback.
+
+A message says three things: what was found, what was expected, what to do next.  The command line prints it
+without a traceback and leaves with ``exit_code``.
+"""
+
+
+class ImagetracksError(Exception):
+    """Base of every error that is meant for a person."""
+
+    exit_code = 1
+
+
+class UserError(ImagetracksError):
+    """A mistake in the command, the configuration, the manifest or the permissions: nothing was started or lost."""
+
+    exit_code = 2
+
+
+class SchemaError(ImagetracksError):
+    """A table does not have the columns, types, keys or order that :mod:`pipeline.schemas` declares."""
+
+
+class CommitError(ImagetracksError):
+    """A commit was refused because its parts do not hold what they were to hold; the old content stays."""
+
+
+class TooManyFailuresError(ImagetracksError):
+    """More images failed for good than ``resources.max_failed_fraction`` allows; what was committed stays."""

@@ -1,0 +1,14 @@
+"""The base of every parameter model: frozen, and strict about unknown keys."""
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Params(BaseModel):
+    """Parameters of one stage.
+
+    Everything in a subclass changes results and is part of the stage's digest (DESIGN.md rule 7); what does not
+    change results (workers, batch sizes, GPUs) belongs to ``resources`` instead.  Each field has a ``description``:
+    ``imagetracks config`` prints it as the comment over the key.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)

@@ -1,0 +1,158 @@
+"""Parts: one Parquet file each, named by its content, written once and never changed."""
+
+import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.digests import ContentDigest
+from pipeline.errors import SchemaError
+from pipeline.schemas import Table
+from pipeline.storage import FileSystem, put_atomic
+
+_WHOLE_FILE_BYTES = 16 << 20
+"""Parts up to this size are read by one GET even if only some columns are wanted: a round trip costs more."""
+
+_ROWS_PER_GROUP = {"images": 128, "fingerprints": 2048}
+_DEFAULT_ROWS_PER_GROUP = 65_536
+
+_UNCOMPRESSED = frozenset({"pixels"})
+_DICTIONARY = frozenset({"reason", "kind", "format", "captured_at_source", "cluster_id", "track_id", "parameter"})
+
+
+@dataclass(frozen=True)
+class Part:
+    """A committed or staged Parquet file; ``name`` holds its content's hash."""
+
+    name: str
+    rows: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Staged:
+    """What a worker wrote for one partition and the driver may commit: descriptors, never rows."""
+
+    folder: str
+    parts: tuple[Part, ...]
+    content: Mapping[str, str]
+    failed: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> int:
+        """Rows of all parts."""
+        return sum(part.rows for part in self.parts)
+
+
+def encode_part(table: Table, rows: pa.Table) -> bytes:
+    """``rows`` as Parquet: zstd, dictionaries only where values repeat, statistics only of the key.
+
+    Dense vectors grow and slow down under dictionaries and statistics, JPEGs do not compress (PERFORMANCE.md §G).
+    """
+    buffer = io.BytesIO()
+    pq.write_table(
+        rows,
+        buffer,
+        compression={name: "none" if name in _UNCOMPRESSED else "zstd" for name in _leaves(rows.schema)},
+        use_dictionary=[name for name in rows.column_names if name in _DICTIONARY],
+        write_statistics=[name for name in (*table.key, table.partition_key) if name in rows.column_names],
+        row_group_size=_ROWS_PER_GROUP.get(table.name, _DEFAULT_ROWS_PER_GROUP),
+    )
+    return buffer.getvalue()
+
+
+def put_part(filesystem: FileSystem, folder: str, table: Table, rows: pa.Table) -> Part:
+    """Write ``rows`` into ``folder`` under a name that holds the content's hash."""
+    data = encode_part(table, rows)
+    part = Part(f"part-{blake2b(data, digest_size=16).hexdigest()}.parquet", rows.num_rows, len(data))
+    put_atomic(filesystem, f"{folder}/{part.name}", data)
+    return part
+
+
+def stage_parts(
+    filesystem: FileSystem, folder: str, table: Table, batches: Iterable[pa.Table], part_bytes: int
+) -> Staged:
+    """Write one partition's rows, given in the order of the key, as parts of some ``part_bytes`` (at least one part).
+
+    Raises:
+        SchemaError: a batch is not this table's, or does not follow the one before.
+        ValueError: there is no batch; an empty partition is one batch without rows.
+    """
+    content, failed, parts = ContentDigest(), dict[str, int](), list[Part]()
+    last: tuple[Any, ...] | None = None
+    for rows in _cut(batches, part_bytes):
+        table.check(rows)
+        last = _follows(table, rows, last)
+        content.update(rows)
+        if "reason" in rows.column_names and table.name in ("images", "fingerprints"):
+            _count(failed, rows["reason"])
+        parts.append(put_part(filesystem, folder, table, rows))
+    if not parts:
+        raise ValueError(f"{table.name}: no batch to stage, not even an empty one")
+    return Staged(folder, tuple(parts), content.hexdigests(), dict(sorted(failed.items())))
+
+
+def read_part(filesystem: FileSystem, path: str, size: int, columns: Sequence[str] | None = None) -> pa.Table:
+    """Rows of one part in the order they were written."""
+    with open_part(filesystem, path, size) as file:
+        return file.read(columns=None if columns is None else list(columns))
+
+
+def open_part(filesystem: FileSystem, path: str, size: int) -> pq.ParquetFile:
+    """A part opened for reading; one of modest size is fetched whole by a single request."""
+    if size <= _WHOLE_FILE_BYTES:
+        return pq.ParquetFile(pa.BufferReader(filesystem.cat_file(path)))
+    return pq.ParquetFile(filesystem.open(path, "rb"), pre_buffer=True)
+
+
+def _cut(batches: Iterable[pa.Table], part_bytes: int) -> Iterator[pa.Table]:
+    """Join batches until they reach ``part_bytes``; an empty batch counts only when there is nothing else."""
+    held: list[pa.Table] = []
+    empty: pa.Table | None = None
+    cut_any = False
+    for batch in batches:
+        if not batch.num_rows:
+            empty = batch
+            continue
+        held.append(batch)
+        if sum(one.nbytes for one in held) >= part_bytes:
+            yield pa.concat_tables(held)
+            held, cut_any = [], True
+    if held:
+        yield pa.concat_tables(held)
+    elif not cut_any and empty is not None:
+        yield empty
+
+
+def _follows(table: Table, rows: pa.Table, last: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
+    """The key of the last row, after a look whether the first comes behind ``last``."""
+    if not rows.num_rows:
+        return last
+    first = tuple(rows[name][0].as_py() for name in table.key)
+    if last is not None and first <= last:
+        raise SchemaError(f"{table.name}: a part begins at {first}, behind one that ends at {last}")
+    return tuple(rows[name][rows.num_rows - 1].as_py() for name in table.key)
+
+
+def _count(failed: dict[str, int], reasons: pa.ChunkedArray) -> None:
+    for one in reasons.drop_null().value_counts().to_pylist():
+        failed[one["values"]] = failed.get(one["values"], 0) + one["counts"]
+
+
+def _leaves(schema: pa.Schema) -> list[str]:
+    """Dotted paths of the leaf columns, as Parquet names them."""
+
+    def walk(path: str, kind: pa.DataType) -> Iterator[str]:
+        if pa.types.is_struct(kind):
+            for index in range(kind.num_fields):
+                yield from walk(f"{path}.{kind.field(index).name}", kind.field(index).type)
+        elif pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind):
+            yield from walk(f"{path}.list.{kind.field(0).name}", kind.value_type)
+        else:
+            yield path
+
+    return [leaf for one in schema for leaf in walk(one.name, one.type)]

@@ -1,0 +1,1 @@
+"""Reports: tables in, table or picture out (DESIGN.md §3)."""

@@ -1,0 +1,105 @@
+"""What a run needs of an engine, and the engine that needs nothing: this process.
+
+Two ways of working cover the four verbs: ``map`` streams rows through a reader, an optional worker that is expensive
+to build, and a writer; ``call`` runs independent functions, a few at a time (group: one a date; fit and fold: one).
+What comes back is descriptors, never rows (DESIGN.md §3).
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+Progress = Callable[[int, int], None]
+"""Called with the numbers of further rows done and of those that failed."""
+
+
+@dataclass(frozen=True)
+class Fragment:
+    """Rows that a map stage wrote: where, how many, of which dates, and how many failed for what reason."""
+
+    path: str
+    bytes: int
+    dates: Mapping[str, int]
+    failed: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> int:
+        """Rows of all dates."""
+        return sum(self.dates.values())
+
+
+@dataclass(frozen=True)
+class MapJob:
+    """Row-parallel work.  Everything in it is sent to workers, so it is made of picklable values.
+
+    ``units`` are small tables that say what to do; ``read`` turns one into tables of at most ``rows`` rows; ``worker``
+    builds, once per process, the function that is applied to each of them; ``write`` stores what comes out.
+    """
+
+    units: Sequence[pa.Table]
+    read: Callable[[pa.Table], Iterator[pa.Table]]
+    write: Callable[[pa.Table], Fragment]
+    rows: int
+    worker: Callable[..., Callable[[pa.Table], pa.Table]] | None = None
+    wants_gpu: bool = False
+
+
+@dataclass(frozen=True)
+class Call:
+    """A function to run somewhere, with the name by which its result is known; it is given ``threads`` and ``gpu``."""
+
+    key: str
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    wants_gpu: bool = False
+
+
+class Engine(Protocol):
+    """Runs map jobs and calls; made when the first work turns up, closed at the end of the run."""
+
+    @property
+    def num_workers(self) -> int:
+        """How many things it does at once."""
+        ...
+
+    def map(self, job: MapJob, progress: Progress) -> list[Fragment]:
+        """Do a map job; the fragments come in no particular order."""
+        ...
+
+    def call(self, calls: Iterable[Call]) -> Iterator[tuple[str, Any]]:
+        """Run the calls, a bounded number at once; results come as they are done."""
+        ...
+
+    def close(self) -> None:
+        """Give back what the engine holds."""
+        ...
+
+
+class LocalEngine:
+    """Everything in this process, one thing after another: for small collections, tests and debuggers."""
+
+    num_workers = 1
+
+    def __init__(self, threads: int) -> None:
+        self._threads = threads
+
+    def map(self, job: MapJob, progress: Progress) -> list[Fragment]:
+        """See :class:`Engine`."""
+        worker = job.worker(device="cpu", threads=self._threads) if job.worker else None
+        fragments = []
+        for unit in job.units:
+            for rows in job.read(unit):
+                fragment = job.write(worker(rows) if worker else rows)
+                progress(fragment.rows, sum(fragment.failed.values()))
+                fragments.append(fragment)
+        return fragments
+
+    def call(self, calls: Iterable[Call]) -> Iterator[tuple[str, Any]]:
+        """See :class:`Engine`."""
+        for one in calls:
+            yield one.key, one.function(*one.arguments, threads=self._threads, gpu=False)
+
+    def close(self) -> None:
+        """See :class:`Engine`."""

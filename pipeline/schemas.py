@@ -1,0 +1,372 @@
+"""Every table, declared once: its columns, their types, its key and one sentence on each (DESIGN.md rule 1).
+
+The date of a row lies in the partition path (``date=YYYY-MM-DD``) and in no column: pandas and pyarrow refuse it in
+both places.  Rows are sorted by the key, and a key is unique within its partition.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.errors import SchemaError
+
+UNDATED = "1900-01-01"
+"""The partition of images without a date (Hive's own null partition breaks pandas)."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column; ``type`` is None where it is known only at run time (a vector's length, the metadata's fields)."""
+
+    name: str
+    type: pa.DataType | None
+    doc: str
+    nullable: bool = False
+    optional: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table: ``folder`` says whose it is: the collection's, an extractor's or a clustering's."""
+
+    name: str
+    doc: str
+    folder: str
+    key: tuple[str, ...]
+    columns: tuple[Column, ...]
+    partition_key: str = "date"
+
+    @property
+    def names(self) -> list[str]:
+        """Column names in their declared order."""
+        return [column.name for column in self.columns]
+
+    def check(self, rows: pa.Table) -> pa.Table:
+        """Return ``rows`` if they are this table's: columns, types, nulls, order by key, unique key.
+
+        Raises:
+            SchemaError: says what was found and what was expected.
+        """
+        self._check_columns(rows.schema)
+        for column in self.columns:
+            if column.name in rows.column_names and not column.nullable and rows[column.name].null_count:
+                raise SchemaError(f"{self.name}.{column.name}: {rows[column.name].null_count} nulls, expected none")
+        self._check_key(rows)
+        return rows
+
+    def empty(self, types: Iterable[tuple[str, pa.DataType]] = ()) -> pa.Table:
+        """No rows; ``types`` gives the open columns their types (an open column without one is left out)."""
+        given = dict(types)
+        fields = [
+            pa.field(c.name, c.type if c.type is not None else given[c.name])
+            for c in self.columns
+            if c.type is not None or c.name in given
+        ]
+        return pa.schema(fields).empty_table()
+
+    def _check_columns(self, schema: pa.Schema) -> None:
+        expected = [c for c in self.columns if not (c.optional and c.name not in schema.names)]
+        if schema.names != [c.name for c in expected]:
+            raise SchemaError(f"{self.name}: found columns {schema.names}, expected {[c.name for c in expected]}")
+        for column, field in zip(expected, schema, strict=True):
+            fits = _is_open_type(field.type) if column.type is None else field.type == column.type
+            if not fits:
+                raise SchemaError(
+                    f"{self.name}.{column.name}: found {field.type}, expected {column.type or 'a vector'}"
+                )
+
+    def _check_key(self, rows: pa.Table) -> None:
+        if rows.num_rows < 2:
+            return
+        keys = rows.select(list(self.key)).combine_chunks()
+        above = pa.array([False] * (rows.num_rows - 1))
+        equal = pa.array([True] * (rows.num_rows - 1))
+        for name in self.key:
+            column = keys[name].combine_chunks()
+            before, after = column.slice(0, rows.num_rows - 1), column.slice(1)
+            above = pc.or_(above, pc.and_(equal, pc.greater(after, before)))
+            equal = pc.and_(equal, pc.equal(after, before))
+        wrong = rows.num_rows - 1 - (pc.sum(pc.cast(above, pa.int64())).as_py() or 0)
+        if wrong:
+            raise SchemaError(
+                f"{self.name}: {wrong} rows out of order or with a key seen before ({', '.join(self.key)})"
+            )
+
+
+def vector_type(dimensions: int, value: pa.DataType | None = None) -> pa.DataType:
+    """The type of a vector column; the child is called ``element`` and nullable, or Parquet does not round-trip it."""
+    return pa.list_(pa.field("element", value or pa.float32(), nullable=True), dimensions)
+
+
+def _is_open_type(found: pa.DataType) -> bool:
+    return bool(pa.types.is_fixed_size_list(found) or pa.types.is_struct(found))
+
+
+def _list(value: pa.DataType) -> pa.DataType:
+    return pa.list_(pa.field("element", value, nullable=True))
+
+
+ID = pa.string()
+REGION = pa.struct([(side, pa.int32()) for side in ("x", "y", "width", "height")])
+MICROSECONDS = pa.timestamp("us")
+
+_IMAGE_ID = Column("image_id", ID, "The image: 32 hex digits of BLAKE2b over its key in the collection.")
+_REASON = Column(
+    "reason", pa.string(), "Why there is no result, from a fixed vocabulary; null when there is one.", True
+)
+
+IMAGES = Table(
+    "images",
+    "An image of the collection, or a region of one; an image that cannot be read keeps its row.",
+    "images",
+    ("image_id",),
+    (
+        _IMAGE_ID,
+        Column("uri", pa.string(), "Where the image lies."),
+        Column(
+            "region", REGION, "The part of the photograph, in pixels of the upright image; null for the whole.", True
+        ),
+        Column("captured_at", MICROSECONDS, "Wall-clock time at the camera, in microseconds; null if unknown.", True),
+        Column("utc_offset_minutes", pa.int32(), "The camera's offset from UTC, where it is known.", True),
+        Column("captured_at_source", pa.string(), "Which rung of the dating ladder gave captured_at.", True),
+        Column("width", pa.int32(), "Pixels, of the upright image.", True),
+        Column("height", pa.int32(), "Pixels, of the upright image.", True),
+        Column("format", pa.string(), "The format found in the bytes, e.g. jpeg.", True),
+        Column("num_bytes", pa.int64(), "Size of the object.", True),
+        Column("content_hash", pa.string(), "32 hex digits of BLAKE2b over the object's bytes.", True),
+        Column("duplicate_of", ID, "The image of the same date with the same bytes and the smallest image_id.", True),
+        Column("object_version", pa.string(), "What the listing said of the object: its size and etag or time."),
+        Column("vanished", pa.bool_(), "The object was listed once and is no longer."),
+        Column(
+            "pixels",
+            pa.binary(),
+            "The upright, shrunken image as JPEG (or the object's bytes where it is small).",
+            True,
+        ),
+        Column(
+            "metadata",
+            None,
+            "The manifest's further columns: carried, never used unless a config names one.",
+            True,
+            True,
+        ),
+        _REASON,
+        Column("detail", pa.string(), "What the decoder or the store said of a failure.", True),
+    ),
+)
+
+FINGERPRINTS = Table(
+    "fingerprints",
+    "An image's vector by one extractor.",
+    "extractor",
+    ("image_id",),
+    (
+        _IMAGE_ID,
+        Column("pixels_key", pa.string(), "Digest of what the vector was computed from; null without pixels.", True),
+        Column("vector", None, "The fingerprint as the extractor gave it (not normalised).", True),
+        _REASON,
+    ),
+)
+
+PROJECTION = Table(
+    "projection",
+    "One fitted model, named by its content: fingerprint -> the vector that clustering and linking see.",
+    "clustering",
+    ("model",),
+    (
+        Column("model", pa.string(), "The model's name: 16 hex digits of BLAKE2b over its numbers."),
+        Column("input_dimensions", pa.int32(), "Length of a fingerprint."),
+        Column("dimensions", pa.int32(), "Length of a projected vector."),
+        Column("mean", _list(pa.float32()), "Subtracted first (input_dimensions numbers)."),
+        Column(
+            "components", _list(pa.float32()), "Row-major dimensions x input_dimensions; empty: keep all dimensions."
+        ),
+        Column("scales", _list(pa.float32()), "Each projected coordinate is multiplied by its scale; empty: by one."),
+        Column(
+            "explained_variance", _list(pa.float32()), "Variance along each component, in fingerprint units squared."
+        ),
+        Column("num_images", pa.int64(), "Images with a vector when it was fitted."),
+        Column("sample_size", pa.int64(), "Images it was fitted on."),
+    ),
+    partition_key="model",
+)
+
+NEIGHBORS = Table(
+    "neighbors",
+    "An edge of a date's kNN graph.",
+    "clustering",
+    ("image_id", "rank"),
+    (
+        _IMAGE_ID,
+        Column("rank", pa.int32(), "1 for the nearest neighbour."),
+        Column("neighbor_id", ID, "Another image of the same date."),
+        Column("similarity", pa.float32(), "Cosine of the projected vectors, -1 to 1."),
+    ),
+)
+
+ASSIGNMENTS = Table(
+    "assignments",
+    "An image in its date's clustering.",
+    "clustering",
+    ("image_id",),
+    (
+        _IMAGE_ID,
+        Column("cluster_id", ID, "The cluster it is in; null for an image without a vector.", True),
+        Column("similarity_to_center", pa.float32(), "Cosine to the cluster's center.", True),
+        Column("silhouette", pa.float32(), "Simplified silhouette, -1 to 1; null with a single cluster.", True),
+    ),
+)
+
+CLUSTERS = Table(
+    "clusters",
+    "A cluster of one date: images that look alike.",
+    "clustering",
+    ("cluster_id",),
+    (
+        Column("cluster_id", ID, "32 hex digits of BLAKE2b over the date and the members' image_ids."),
+        Column("num_images", pa.int32(), "Members."),
+        Column("medoid_image_id", ID, "The member nearest to the center."),
+        Column("center", None, "Mean of the members' projected vectors, unit length."),
+        Column("exemplar_image_ids", _list(ID), "Members that stand for its looks, the most typical first."),
+        Column("cohesion", pa.float32(), "Mean cosine of the members to the center; 1 for a single image."),
+        Column("nearest_cluster_id", ID, "The cluster of this date with the nearest center.", True),
+        Column("nearest_similarity", pa.float32(), "Cosine of the two centers.", True),
+    ),
+)
+
+LINKS = Table(
+    "links",
+    "A cluster's link to a track: the continuation of an earlier one, or a birth.",
+    "clustering",
+    ("cluster_id",),
+    (
+        Column("cluster_id", ID, "The cluster."),
+        Column("track_id", ID, "The track it belongs to."),
+        Column("previous_cluster_id", ID, "The track's cluster before this one; null at a birth.", True),
+        Column(
+            "gap_dates",
+            pa.int32(),
+            "Dates of the collection from the previous cluster to this one; 1 is the next date.",
+            True,
+        ),
+        Column("gap_days", pa.int32(), "Days from the previous cluster to this one.", True),
+        Column(
+            "similarity",
+            pa.float32(),
+            "Best cosine between an exemplar of the cluster and one of the track's bank.",
+            True,
+        ),
+        Column(
+            "score",
+            pa.float32(),
+            "The similarity after normalisation against the cluster's and the track's own lists.",
+            True,
+        ),
+        Column(
+            "probability", pa.float64(), "That this decision is right: the link, or for a birth that nothing continues."
+        ),
+        Column("runner_up_track_id", ID, "The next best track.", True),
+        Column("runner_up_margin", pa.float32(), "Score above the runner-up's.", True),
+        Column("reason", pa.string(), "Why it was decided so, from a fixed vocabulary."),
+    ),
+)
+
+EVENTS = Table(
+    "events",
+    "Something that happened to a track.",
+    "clustering",
+    ("track_id", "kind", "cluster_id"),
+    (
+        Column("track_id", ID, "The track."),
+        Column("kind", pa.string(), "birth, continuation, gap, split, merge or end."),
+        Column("cluster_id", ID, "The cluster it shows in; for an end, the track's last cluster."),
+        Column("other_track_id", ID, "The track it split from, or merged with.", True),
+        Column("probability", pa.float64(), "That the event is real.", True),
+        Column("evidence", pa.string(), "The figures it rests on, as a sentence.", True),
+    ),
+)
+
+LINK_STATE = Table(
+    "link_state",
+    "A track that had a cluster on this date, as linking knew it after the date.",
+    "clustering",
+    ("track_id",),
+    (
+        Column("track_id", ID, "The track."),
+        Column("first_date", pa.date32(), "Its first date."),
+        Column("last_cluster_id", ID, "Its cluster of this date."),
+        Column("num_dates", pa.int32(), "Dates on which it was seen."),
+        Column("num_images", pa.int64(), "Images so far."),
+        Column("first_image_id", ID, "Representative image of its first date."),
+        Column("last_image_id", ID, "Representative image of this date."),
+        Column("first_center", _list(pa.float32()), "Center of its first cluster."),
+        Column("drift", pa.float32(), "1 - cosine of its first and its last center: 0 unchanged, 2 opposite."),
+        Column("bank_image_ids", _list(ID), "The exemplars it keeps, oldest first."),
+        Column("bank_dates", _list(pa.date32()), "The date of each exemplar."),
+        Column(
+            "bank_vectors", _list(pa.float32()), "Row-major exemplars x dimensions: the exemplars' projected vectors."
+        ),
+    ),
+)
+
+CALIBRATION = Table(
+    "calibration",
+    "A number of the score model that turned this date's scores into probabilities; fitted on earlier dates only.",
+    "clustering",
+    ("gap_bin", "parameter"),
+    (
+        Column("gap_bin", pa.int32(), "Gap in dates it holds for; 0: for all."),
+        Column("parameter", pa.string(), "Its name."),
+        Column("value", pa.float64(), "Its value."),
+    ),
+)
+
+TRACKS = Table(
+    "tracks",
+    "The result: an image and its subject.",
+    "clustering",
+    ("image_id",),
+    (
+        _IMAGE_ID,
+        Column("uri", pa.string(), "Where the image lies."),
+        Column("captured_at", MICROSECONDS, "Wall-clock time at the camera.", True),
+        Column("cluster_id", ID, "Its cluster of the date; null for an image without a vector.", True),
+        Column("track_id", ID, "Its track; null for an image without a vector or a date.", True),
+        Column("probability", pa.float64(), "That the cluster belongs to the track.", True),
+    ),
+)
+
+TRACK_SUMMARY = Table(
+    "track_summary",
+    "A track; its partition is its last date.",
+    "clustering",
+    ("track_id",),
+    (
+        Column("track_id", ID, "The track."),
+        Column("first_date", pa.date32(), "Its first date."),
+        Column("last_date", pa.date32(), "Its last date so far."),
+        Column("num_dates", pa.int32(), "Dates on which it was seen."),
+        Column("num_images", pa.int64(), "Images."),
+        Column("first_image_id", ID, "Representative image of the first date."),
+        Column("last_image_id", ID, "Representative image of the last date."),
+        Column("drift", pa.float32(), "1 - cosine of its first and last center: 0 unchanged, 2 opposite."),
+        Column("state", pa.string(), "open or ended: no cluster for more than link.max_gap dates."),
+    ),
+)
+
+TABLES = (
+    IMAGES,
+    FINGERPRINTS,
+    PROJECTION,
+    NEIGHBORS,
+    ASSIGNMENTS,
+    CLUSTERS,
+    LINKS,
+    EVENTS,
+    LINK_STATE,
+    CALIBRATION,
+    TRACKS,
+    TRACK_SUMMARY,
+)

@@ -1,0 +1,187 @@
+"""Linking a date's clusters to the open tracks: the step of the fold over the dates."""
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field
+
+from pipeline import schemas
+from pipeline.params import Params
+from pipeline.stages.link_tables import DateClusters, OpenTracks, table, to_date
+
+if TYPE_CHECKING:
+    from pipeline.compute.linking.decisions import Decisions
+
+_CROCKFORD = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", b"0123456789ABCDEFGHJKMNPQRSTVWXYZ")
+
+
+class LinkParams(Params):
+    """Parameters of linking."""
+
+    false_link_rate: float = Field(
+        0.01, gt=0, lt=1, description="Expected fraction of false links among the links written."
+    )
+    max_gap: int = Field(
+        7, ge=0, description="Dates of the collection that a track may be absent and still be continued."
+    )
+    bank_size: int = Field(8, ge=1, le=64, description="Looks kept per track: the newest and distinct older ones.")
+
+
+@dataclass(frozen=True)
+class LinkResult:
+    """The four tables of one date."""
+
+    links: pa.Table
+    events: pa.Table
+    link_state: pa.Table
+    calibration: pa.Table
+
+
+def track_id_of(cluster_id: str) -> str:
+    """A track's id from its birth cluster's id: 10 Crockford base32 characters (50 bits).
+
+    No I, L, O or U, so it can be read over the telephone.  Among a million tracks the chance that any two share an id
+    is 4 in 10 000 (n^2 / 2^51).
+    """
+    digest = hashlib.blake2b(cluster_id.encode(), digest_size=10).digest()
+    return base64.b32encode(digest).translate(_CROCKFORD).decode()[:10]
+
+
+def link_date(
+    date: str,
+    clusters: pa.Table,
+    exemplars: pa.Table,
+    states: Sequence[tuple[str, pa.Table]],
+    calibration: pa.Table | None,
+    params: LinkParams,
+) -> LinkResult:
+    """Link the clusters of ``date`` to the open tracks.
+
+    Args:
+        date: ``YYYY-MM-DD``, later than every date in ``states``; never the undated partition.
+        clusters: rows of the ``clusters`` table of this date (none is fine).
+        exemplars: ``image_id``, ``vector`` (projected, unit length, fixed_size_list<float32>) of every image named in
+            ``clusters.exemplar_image_ids``; other rows are ignored.
+        states: ``(date, link_state table)`` of the ``max_gap + 1`` dates of the collection before this one (all there
+            are, if fewer; none on the first date), oldest first; a date without clusters has an empty table.  Gaps
+            are counted in these dates.  A track is open if it is in one of them; its newest row counts.
+        calibration: the ``calibration`` table of the date before; None on the first date.
+        params: the stage's parameters.
+
+    Returns:
+        Rows of this date's ``links`` (one per cluster), ``events``, ``link_state`` (one per cluster) and
+        ``calibration``.
+    """
+    from pipeline.compute.linking.decisions import decide
+    from pipeline.compute.linking.scores import best_pairs
+
+    found = DateClusters.read(clusters, exemplars)
+    open_tracks = OpenTracks.read(states)
+    similarity = best_pairs(found.looks, found.starts, open_tracks.bank, open_tracks.starts)
+    decisions = decide(similarity, open_tracks.gaps, params.false_link_rate)
+    links = [
+        _link(date, i, found, open_tracks, similarity, decisions, bool(dates_before)) for i in range(len(found.ids))
+    ]
+    state = [_state(date, i, found, open_tracks, decisions, params.bank_size) for i in range(len(found.ids))]
+    ended = _ended(open_tracks, decisions, params.max_gap)
+    return LinkResult(
+        links=table(schemas.LINKS, links),
+        events=table(schemas.EVENTS, [_event(link) for link in links] + ended),
+        link_state=table(schemas.LINK_STATE, state),
+        calibration=calibration if calibration is not None else schemas.CALIBRATION.empty(),
+    )
+
+
+def _link(date: str, i: int, found: DateClusters, tracks: OpenTracks, decisions: "Decisions") -> dict[str, Any]:
+    j = int(decisions.track[i])
+    runner = int(decisions.runner_up[i])
+    row: dict[str, Any] = {
+        "cluster_id": found.ids[i],
+        "track_id": tracks.ids[j] if j >= 0 else track_id_of(found.ids[i]),
+        "probability": float(decisions.probability[i]),
+        "score": float(decisions.score[i]) if tracks.ids else None,
+        "runner_up_track_id": tracks.ids[runner] if runner >= 0 else None,
+        "runner_up_margin": float(decisions.margin[i]) if runner >= 0 else None,
+        "similarity": float(decisions.similarity[i]) if tracks.ids else None,
+        "previous_cluster_id": None,
+        "gap_dates": None,
+        "gap_days": None,
+    }
+    if j < 0:
+        row["reason"] = "nothing continues"
+        return row
+    row["previous_cluster_id"] = tracks.rows[j]["last_cluster_id"]
+    row["gap_dates"] = int(tracks.gaps[j])
+    row["gap_days"] = (to_date(date) - to_date(tracks.last_dates[j])).days
+    row["reason"] = "continues" if row["gap_dates"] == 1 else "continues after a gap"
+    return row
+
+
+def _state(
+    date: str, i: int, found: DateClusters, tracks: OpenTracks, decisions: "Decisions", bank_size: int
+) -> dict[str, Any]:
+    from pipeline.compute.linking.banks import keep
+
+    j = int(decisions.track[i])
+    today = to_date(date)
+    looks, ids = found.looks_of(i), list(found.exemplar_ids[i])
+    dates = [today] * len(ids)
+    old: Mapping[str, Any] | None = tracks.rows[j] if j >= 0 else None
+    if old is not None:
+        looks = np.concatenate([tracks.bank_of(j), looks])
+        ids, dates = [*old["bank_image_ids"], *ids], [*old["bank_dates"], *dates]
+    kept = keep(looks, np.array([(today - day).days for day in dates], dtype=np.int64), bank_size)
+    first_center = found.centers[i] if old is None else np.asarray(old["first_center"], dtype=np.float32)
+    return {
+        "track_id": track_id_of(found.ids[i]) if old is None else tracks.ids[j],
+        "first_date": today if old is None else old["first_date"],
+        "last_cluster_id": found.ids[i],
+        "num_dates": 1 + (0 if old is None else old["num_dates"]),
+        "num_images": found.num_images[i] + (0 if old is None else old["num_images"]),
+        "first_image_id": found.medoids[i] if old is None else old["first_image_id"],
+        "last_image_id": found.medoids[i],
+        "first_center": first_center,
+        "drift": float(np.clip(1 - first_center.astype(np.float64) @ found.centers[i], 0, 2)),
+        "bank_image_ids": [ids[k] for k in kept],
+        "bank_dates": [dates[k] for k in kept],
+        "bank_vectors": looks[kept].ravel(),
+    }
+
+
+def _event(link: Mapping[str, Any]) -> dict[str, Any]:
+    if link["previous_cluster_id"] is None:
+        kind, evidence = "birth", link["reason"]
+    elif link["gap_dates"] == 1:
+        kind, evidence = "continuation", f"similarity {link['similarity']:.3f}"
+    else:
+        kind = "gap"
+        evidence = f"not seen on {link['gap_dates'] - 1} dates; similarity {link['similarity']:.3f}"
+    return {
+        "track_id": link["track_id"],
+        "kind": kind,
+        "cluster_id": link["cluster_id"],
+        "other_track_id": None,
+        "probability": link["probability"],
+        "evidence": evidence,
+    }
+
+
+def _ended(tracks: OpenTracks, decisions: "Decisions", max_gap: int) -> list[dict[str, Any]]:
+    continued = set(decisions.track.tolist())
+    return [
+        {
+            "track_id": tracks.ids[j],
+            "kind": "end",
+            "cluster_id": row["last_cluster_id"],
+            "other_track_id": None,
+            "probability": None,
+            "evidence": f"not seen for more than {max_gap} dates",
+        }
+        for j, row in enumerate(tracks.rows)
+        if j not in continued and tracks.gaps[j] == max_gap + 1
+    ]

@@ -1,0 +1,123 @@
+"""Arrow <-> arrays for linking: a date's clusters, the open tracks, and the state they leave behind."""
+
+import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline import schemas
+
+Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class DateClusters:
+    """The clusters of one date in order of their ids, with their exemplars."""
+
+    ids: list[str]
+    num_images: list[int]
+    medoids: list[str]
+    centers: Floats
+    exemplar_ids: list[list[str]]
+    looks: Floats
+    starts: Ints
+
+    @classmethod
+    def read(cls, clusters: pa.Table, exemplars: pa.Table) -> "DateClusters":
+        """Join the clusters with their exemplars' vectors by image_id.
+
+        Raises:
+            KeyError: an exemplar has no vector (a bug of the caller).
+        """
+        rows = clusters.sort_by("cluster_id")
+        exemplar_ids: list[list[str]] = rows["exemplar_image_ids"].to_pylist()
+        position = {image: i for i, image in enumerate(exemplars["image_id"].to_pylist())}
+        wanted = np.array([position[image] for images in exemplar_ids for image in images], dtype=np.int64)
+        return cls(
+            ids=rows["cluster_id"].to_pylist(),
+            num_images=rows["num_images"].to_pylist(),
+            medoids=rows["medoid_image_id"].to_pylist(),
+            centers=matrix(rows["center"]),
+            exemplar_ids=exemplar_ids,
+            looks=matrix(exemplars["vector"])[wanted],
+            starts=starts_of([len(images) for images in exemplar_ids]),
+        )
+
+    def looks_of(self, cluster: int) -> Floats:
+        """The exemplars' vectors of one cluster, exemplars x dimensions."""
+        first = int(self.starts[cluster])
+        return self.looks[first : first + len(self.exemplar_ids[cluster])]
+
+
+@dataclass(frozen=True)
+class OpenTracks:
+    """The tracks that may be continued, in order of their ids; ``rows`` are their newest link_state rows."""
+
+    ids: list[str]
+    last_dates: list[str]
+    gaps: Ints
+    rows: list[Mapping[str, Any]]
+    bank: Floats
+    starts: Ints
+
+    @classmethod
+    def read(cls, states: Sequence[tuple[str, pa.Table]]) -> "OpenTracks":
+        """The newest row of each track over ``states`` (oldest first)."""
+        newest: dict[str, tuple[str, Mapping[str, Any]]] = {}
+        banks: dict[str, Floats] = {}
+        for day, state in states:
+            flat = pc.list_flatten(state["bank_vectors"]).to_numpy().astype(np.float32, copy=False)
+            ends = np.cumsum(pc.list_value_length(state["bank_vectors"]).to_numpy().astype(np.int64))
+            for row, end in zip(state.drop_columns(["bank_vectors"]).to_pylist(), ends, strict=True):
+                newest[row["track_id"]] = (day, row)
+                size = len(row["bank_image_ids"])
+                first = end - size * len(row["first_center"])
+                banks[row["track_id"]] = flat[first:end].reshape(size, -1)
+        ids = sorted(newest)
+        place = {day: len(states) - i for i, (day, _) in enumerate(states)}
+        return cls(
+            ids=ids,
+            last_dates=[newest[i][0] for i in ids],
+            gaps=np.array([place[newest[i][0]] for i in ids], dtype=np.int64),
+            rows=[newest[i][1] for i in ids],
+            bank=np.concatenate([banks[i] for i in ids]) if ids else np.zeros((0, 0), dtype=np.float32),
+            starts=starts_of([len(banks[i]) for i in ids]),
+        )
+
+    def bank_of(self, track: int) -> Floats:
+        """One track's bank, exemplars x dimensions."""
+        first = int(self.starts[track])
+        return self.bank[first : first + len(self.rows[track]["bank_image_ids"])]
+
+
+def starts_of(sizes: Sequence[int]) -> Ints:
+    """Where each group begins, from the groups' sizes."""
+    ends = np.cumsum(np.asarray(sizes, dtype=np.int64))
+    return ends - np.asarray(sizes, dtype=np.int64)
+
+
+def matrix(column: pa.ChunkedArray) -> Floats:
+    """A column of vectors as rows x dimensions, float32."""
+    flat = column.combine_chunks()
+    if isinstance(flat, pa.ChunkedArray):
+        flat = pa.concat_arrays(flat.chunks) if flat.num_chunks else pa.array([], column.type)
+    values = flat.flatten().to_numpy(zero_copy_only=False).astype(np.float32, copy=False)
+    return values.reshape(len(column), -1) if len(column) else np.zeros((0, 0), dtype=np.float32)
+
+
+def table(declared: schemas.Table, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """Rows of a declared table without open columns, sorted by its key."""
+    schema = declared.empty().schema
+    built = pa.Table.from_pylist(list(rows), schema=schema)
+    return built.sort_by([(name, "ascending") for name in declared.key])
+
+
+def to_date(day: str) -> datetime.date:
+    """A partition's date."""
+    return datetime.date.fromisoformat(day)

@@ -1,0 +1,50 @@
+"""The neighbour graph of a date: each image's nearest others by cosine of the projected vectors."""
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field
+
+from pipeline.params import Params
+from pipeline.schemas import NEIGHBORS
+from pipeline.stages.projection import apply
+
+
+class NeighborsParams(Params):
+    """Parameters of the neighbour graph."""
+
+    k: int = Field(30, ge=1, le=1000, description="Neighbours an image, at most.")
+    exact_below: int = Field(20_000, ge=0, description="Dates up to this many images are searched exactly.")
+    num_probes: int = Field(16, ge=1, description="Lists searched per image on larger dates (FAISS nprobe).")
+    seed: int = Field(0, ge=0, description="Seed of the lists' k-means on larger dates.")
+
+
+def neighbors(
+    fingerprints: pa.Table, model: pa.Table, params: NeighborsParams, *, threads: int = 1, gpu: bool = False
+) -> pa.Table:
+    """Build a date's graph.
+
+    Args:
+        fingerprints: The date's ``schemas.FINGERPRINTS`` (image_id and vector are read), in any order.
+        model: One row of ``schemas.PROJECTION``.
+        params: The stage's parameters.
+        threads: For FAISS.
+        gpu: Search on the first GPU.
+
+    Returns:
+        ``schemas.NEIGHBORS``: min(k, n - 1) edges an image with a vector; ties go to the smaller id.
+    """
+    from pipeline.compute.knn import Search, neighbor_graph
+
+    image_ids, vectors = apply(model, fingerprints)
+    search = Search(params.exact_below, params.num_probes, params.seed, threads, gpu)
+    found, similarities = neighbor_graph(vectors, params.k, search)
+    filled = found >= 0
+    ids = pa.array(image_ids, type=pa.string())
+    rows, ranks = np.nonzero(filled)
+    edges = {
+        "image_id": ids.take(pa.array(rows)),
+        "rank": pa.array((ranks + 1).astype(np.int32)),
+        "neighbor_id": ids.take(pa.array(found[filled])),
+        "similarity": pa.array(np.clip(similarities[filled], -1.0, 1.0)),
+    }
+    return NEIGHBORS.check(pa.table(edges))

@@ -1,0 +1,268 @@
+"""A table in the workspace: committed partitions, read by their manifests (DESIGN.md rule 3).
+
+    TABLE/_head.json                         partition -> manifest, for all partitions: planning reads this one object
+    TABLE/_staging/PARTITION/part-HASH…      written, not committed
+    TABLE/_staging/fragments/part-HASH…      rows of an unfinished map stage, kept so that the next run goes on
+    TABLE/date=2024-05-01/part-HASH.parquet  a part
+    TABLE/date=2024-05-01/_manifest.json     the list of the partition's parts, put last: the commit
+
+The head object is a copy of the manifests and may be behind after a crash; ``sweep`` rebuilds it.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline.errors import CommitError
+from pipeline.parts import Part, Staged, open_part, put_part, read_part, stage_parts
+from pipeline.schemas import Table
+from pipeline.storage import TEMPORARY_SUFFIX, FileSystem, put_atomic
+
+_HEAD, _MANIFEST, _STAGING, _FRAGMENTS = "_head.json", "_manifest.json", "_staging", "fragments"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A committed partition: its parts, what it was computed from (``digest``) and what it holds (``content``)."""
+
+    digest: str
+    parts: tuple[Part, ...]
+    content: Mapping[str, str]
+    failed: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> int:
+        """Rows of the partition."""
+        return sum(part.rows for part in self.parts)
+
+    def content_of(self, columns: Sequence[str]) -> dict[str, str | None]:
+        """Digests of some columns' values: what a stage that reads just these depends on."""
+        return {name: self.content.get(name) for name in columns}
+
+
+class TableStore:
+    """One table at one place.  Workers stage and read; the driver alone commits, removes and flushes."""
+
+    def __init__(self, filesystem: FileSystem, root: str, table: Table) -> None:
+        self.filesystem, self.root, self.table = filesystem, root, table
+        self._partitions: dict[str, Manifest] | None = None
+        self._extra: dict[str, Any] = {}
+        self._dirty = False
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Only the place travels to a worker: the heads are the driver's."""
+        return {"filesystem": self.filesystem, "root": self.root, "table": self.table}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(**state)  # type: ignore[misc]  # unpickling is construction here
+
+    # -- reading
+
+    @property
+    def partitions(self) -> Mapping[str, Manifest]:
+        """Partition value (a date, a model's name) -> manifest, sorted."""
+        if self._partitions is None:
+            self._load_head()
+        assert self._partitions is not None  # noqa: S101  # for the type checker
+        return self._partitions
+
+    @property
+    def extra(self) -> Mapping[str, Any]:
+        """Small facts about the whole table, kept in its head object."""
+        self.partitions  # noqa: B018  # loads the head
+        return self._extra
+
+    def read(self, partition: str, columns: Sequence[str] | None = None, manifest: Manifest | None = None) -> pa.Table:
+        """The rows of a committed partition in the order of the key.
+
+        ``manifest`` spares a worker the request for it.
+
+        Raises:
+            KeyError: the partition is not committed.
+        """
+        manifest = manifest or self.manifest(partition)
+        return pa.concat_tables(
+            read_part(self.filesystem, f"{self._folder(partition)}/{part.name}", part.bytes, columns)
+            for part in manifest.parts
+        )
+
+    def scan(
+        self, partition: str, manifest: Manifest, columns: Sequence[str] | None, rows: int
+    ) -> Iterator[tuple[str, pa.Table]]:
+        """Rows of a partition, some ``rows`` at a time, each with the name of its part: for what memory cannot hold."""
+        for part in manifest.parts:
+            with open_part(self.filesystem, f"{self._folder(partition)}/{part.name}", part.bytes) as file:
+                for batch in file.iter_batches(rows, columns=None if columns is None else list(columns)):
+                    yield part.name, pa.Table.from_batches([batch])
+
+    def manifest(self, partition: str) -> Manifest:
+        """The manifest as it lies in the store now.
+
+        Raises:
+            KeyError: the partition is not committed.
+        """
+        try:
+            return _manifest(json.loads(self.filesystem.cat_file(f"{self._folder(partition)}/{_MANIFEST}")))
+        except FileNotFoundError:
+            raise KeyError(f"{self.table.name}: partition {partition} is not committed") from None
+
+    # -- writing: workers
+
+    def stage(self, partition: str, batches: Iterable[pa.Table], part_bytes: int) -> Staged:
+        """Write a partition's rows where no reader looks; ``commit`` publishes them."""
+        folder = f"{self.root}/{_STAGING}/{self._name(partition)}"
+        return stage_parts(self.filesystem, folder, self.table, batches, part_bytes)
+
+    def put_fragment(self, digest: str, rows: pa.Table) -> Part:
+        """Keep some rows of an unfinished map stage (this table's columns and ``date``) for its end, or for a resume.
+
+        ``digest`` is the stage's: rows made under other parameters are never taken up again.
+        """
+        return put_part(self.filesystem, f"{self._fragments}/{digest}", self.table, rows)
+
+    def fragments(self, digest: str) -> list[tuple[str, int]]:
+        """Path and size of the fragments that an unfinished run of the stage left, in the order of their names."""
+        try:
+            found = self.filesystem.ls(f"{self._fragments}/{digest}", detail=True)
+        except FileNotFoundError:
+            return []
+        return sorted((one["name"], one["size"]) for one in found if one["name"].endswith(".parquet"))
+
+    def fragment_path(self, digest: str, name: str) -> str:
+        """Where a fragment lies."""
+        return f"{self._fragments}/{digest}/{name}"
+
+    def drop_fragments(self) -> None:
+        """Forget all unfinished map stages of this table."""
+        self._remove_tree(self._fragments)
+
+    # -- writing: the driver
+
+    def commit(self, partition: str, staged: Staged, digest: str, expected_rows: int | None = None) -> Manifest:
+        """Publish staged parts as the partition's whole content.
+
+        The parts are copied beside the old ones, one manifest is put (the commit), then the old parts are deleted.
+
+        Raises:
+            CommitError: the rows are not as many as expected; the old content stays.
+        """
+        if expected_rows is not None and staged.rows != expected_rows:
+            raise CommitError(
+                f"{self.table.name} {partition}: {staged.rows} rows came out where {expected_rows} went in; "
+                "nothing was committed and the old content stays. Run again; if it persists, report it"
+            )
+        old = self.partitions.get(partition)
+        kept = {part.name for part in old.parts} if old else set()
+        folder = self._folder(partition)
+        for part in staged.parts:
+            if part.name not in kept:
+                self._copy(f"{staged.folder}/{part.name}", f"{folder}/{part.name}")
+        manifest = Manifest(digest, staged.parts, dict(staged.content), dict(staged.failed))
+        put_atomic(self.filesystem, f"{folder}/{_MANIFEST}", _json(asdict(manifest)))
+        gone = kept - {part.name for part in staged.parts}
+        self._remove_files([f"{folder}/{name}" for name in sorted(gone)])
+        self._remove_files([f"{staged.folder}/{part.name}" for part in staged.parts])
+        self._remember(partition, manifest)
+        return manifest
+
+    def confirm(self, partition: str, digest: str) -> None:
+        """Put a new digest over unchanged content: what it was computed from changed, what came out did not."""
+        manifest = replace(self.partitions[partition], digest=digest)
+        put_atomic(self.filesystem, f"{self._folder(partition)}/{_MANIFEST}", _json(asdict(manifest)))
+        self._remember(partition, manifest)
+
+    def remove(self, partition: str) -> None:
+        """Take a partition away: its manifest first, so that no reader finds it half gone."""
+        self._remove_tree(self._folder(partition))
+        self._partitions = {name: one for name, one in self.partitions.items() if name != partition}
+        self._dirty = True
+
+    def set_extra(self, **facts: Any) -> None:
+        """Remember small facts about the whole table; ``flush`` writes them."""
+        if {**self.extra, **facts} != self._extra:
+            self._extra.update(facts)
+            self._dirty = True
+
+    def flush(self) -> None:
+        """Write the head object if anything changed."""
+        if self._dirty:
+            head = {"partitions": {name: asdict(one) for name, one in self.partitions.items()}, "extra": self._extra}
+            put_atomic(self.filesystem, f"{self.root}/{_HEAD}", _json(head))
+            self._dirty = False
+
+    def sweep(self, keep_fragments: bool = True) -> list[str]:
+        """Repair what a crash left: delete what no manifest names, rebuild the head; returns what was deleted."""
+        found = self._files()
+        manifests = {
+            path.rsplit("/", 2)[-2].split("=", 1)[1]: _manifest(json.loads(self.filesystem.cat_file(path)))
+            for path in found
+            if path.endswith(f"/{_MANIFEST}")
+        }
+        named = {f"{self._folder(name)}/{part.name}" for name, one in manifests.items() for part in one.parts}
+        orphans = [path for path in found if path not in named and self._is_orphan(path, keep_fragments)]
+        self._remove_files(orphans)
+        self._load_head(rebuild=manifests)
+        return orphans
+
+    # -- inside
+
+    @property
+    def _fragments(self) -> str:
+        return f"{self.root}/{_STAGING}/{_FRAGMENTS}"
+
+    def _name(self, partition: str) -> str:
+        return f"{self.table.partition_key}={partition}"
+
+    def _folder(self, partition: str) -> str:
+        return f"{self.root}/{self._name(partition)}"
+
+    def _is_orphan(self, path: str, keep_fragments: bool) -> bool:
+        if path.startswith(f"{self._fragments}/") and not path.endswith(TEMPORARY_SUFFIX):
+            return not keep_fragments
+        return not path.endswith((f"/{_MANIFEST}", f"/{_HEAD}"))
+
+    def _load_head(self, rebuild: Mapping[str, Manifest] | None = None) -> None:
+        try:
+            head = json.loads(self.filesystem.cat_file(f"{self.root}/{_HEAD}"))
+        except FileNotFoundError:
+            head = {"partitions": {}, "extra": {}}
+        partitions = {name: _manifest(one) for name, one in head["partitions"].items()}
+        self._dirty = rebuild is not None and dict(rebuild) != partitions
+        self._partitions = dict(sorted((rebuild if rebuild is not None else partitions).items()))
+        self._extra = head["extra"]
+
+    def _remember(self, partition: str, manifest: Manifest) -> None:
+        self._partitions = dict(sorted({**self.partitions, partition: manifest}.items()))
+        self._dirty = True
+
+    def _files(self) -> list[str]:
+        try:
+            return sorted(self.filesystem.find(self.root))
+        except FileNotFoundError:
+            return []
+
+    def _copy(self, source: str, target: str) -> None:
+        self.filesystem.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
+        self.filesystem.cp_file(source, target)
+
+    def _remove_files(self, paths: list[str]) -> None:
+        if paths:
+            self.filesystem.rm(paths)
+
+    def _remove_tree(self, folder: str) -> None:
+        """Delete the manifest first and the rest after it."""
+        for path, recursive in ((f"{folder}/{_MANIFEST}", False), (folder, True)):
+            with suppress(FileNotFoundError):
+                self.filesystem.rm(path, recursive=recursive)
+
+
+def _manifest(value: Mapping[str, Any]) -> Manifest:
+    return Manifest(value["digest"], tuple(Part(**part) for part in value["parts"]), value["content"], value["failed"])
+
+
+def _json(value: Any) -> bytes:
+    return (json.dumps(value, indent=1, sort_keys=True) + "\n").encode()
