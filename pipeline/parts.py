@@ -7,17 +7,20 @@ from hashlib import blake2b
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.digests import ContentDigest
 from pipeline.errors import SchemaError
 from pipeline.schemas import Table
-from pipeline.storage import FileSystem, put_atomic
+from pipeline.storage import FileSystem, is_local, put_atomic
 
 _WHOLE_FILE_BYTES = 16 << 20
 """Parts up to this size are read by one GET even if only some columns are wanted: a round trip costs more."""
 
 _ROWS_PER_GROUP = {"images": 128, "fingerprints": 2048}
+"""Small where rows are large, so that a few images are read without their part."""
+
 _DEFAULT_ROWS_PER_GROUP = 65_536
 
 _UNCOMPRESSED = frozenset({"pixels"})
@@ -102,11 +105,36 @@ def read_part(filesystem: FileSystem, path: str, size: int, columns: Sequence[st
         return file.read(columns=None if columns is None else list(columns))
 
 
+def read_rows(filesystem: FileSystem, path: str, size: int, span: tuple[int, int], columns: Sequence[str]) -> pa.Table:
+    """Rows ``span[0]`` to ``span[1]`` (exclusive) of a part, reading only the row groups that hold them."""
+    with open_part(filesystem, path, size) as file:
+        starts = [0]
+        for group in range(file.num_row_groups):
+            starts.append(starts[-1] + file.metadata.row_group(group).num_rows)
+        groups = [g for g in range(file.num_row_groups) if starts[g] < span[1] and starts[g + 1] > span[0]]
+        rows = file.read_row_groups(groups, columns=list(columns))
+    offset = starts[groups[0]] if groups else 0
+    return rows.slice(span[0] - offset, span[1] - span[0])
+
+
 def open_part(filesystem: FileSystem, path: str, size: int) -> pq.ParquetFile:
-    """A part opened for reading; one of modest size is fetched whole by a single request."""
+    """A part opened for reading; on an object store, one of modest size is fetched whole by a single request."""
+    if is_local(filesystem):
+        return pq.ParquetFile(path)
     if size <= _WHOLE_FILE_BYTES:
         return pq.ParquetFile(pa.BufferReader(filesystem.cat_file(path)))
     return pq.ParquetFile(filesystem.open(path, "rb"), pre_buffer=True)
+
+
+def read_where(
+    filesystem: FileSystem, path: str, size: int, where: pc.Expression | None, columns: Sequence[str] | None = None
+) -> pa.Table:
+    """Rows of a part or fragment that fulfil ``where``; row groups that cannot are not read."""
+    source = path if is_local(filesystem) else None
+    if source is None:
+        whole = size <= _WHOLE_FILE_BYTES
+        source = pa.BufferReader(filesystem.cat_file(path)) if whole else filesystem.open(path, "rb")
+    return pq.read_table(source, columns=None if columns is None else list(columns), filters=where, partitioning=None)
 
 
 def _cut(batches: Iterable[pa.Table], part_bytes: int) -> Iterator[pa.Table]:

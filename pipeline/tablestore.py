@@ -12,7 +12,7 @@ The head object is a copy of the manifests and may be behind after a crash; ``sw
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import pyarrow as pa
@@ -86,7 +86,7 @@ class TableStore:
         """
         manifest = manifest or self.manifest(partition)
         return pa.concat_tables(
-            read_part(self.filesystem, f"{self._folder(partition)}/{part.name}", part.bytes, columns)
+            read_part(self.filesystem, f"{self.folder(partition)}/{part.name}", part.bytes, columns)
             for part in manifest.parts
         )
 
@@ -95,7 +95,7 @@ class TableStore:
     ) -> Iterator[tuple[str, pa.Table]]:
         """Rows of a partition, some ``rows`` at a time, each with the name of its part: for what memory cannot hold."""
         for part in manifest.parts:
-            with open_part(self.filesystem, f"{self._folder(partition)}/{part.name}", part.bytes) as file:
+            with open_part(self.filesystem, f"{self.folder(partition)}/{part.name}", part.bytes) as file:
                 for batch in file.iter_batches(rows, columns=None if columns is None else list(columns)):
                     yield part.name, pa.Table.from_batches([batch])
 
@@ -106,7 +106,7 @@ class TableStore:
             KeyError: the partition is not committed.
         """
         try:
-            return _manifest(json.loads(self.filesystem.cat_file(f"{self._folder(partition)}/{_MANIFEST}")))
+            return _manifest(json.loads(self.filesystem.cat_file(f"{self.folder(partition)}/{_MANIFEST}")))
         except FileNotFoundError:
             raise KeyError(f"{self.table.name}: partition {partition} is not committed") from None
 
@@ -157,27 +157,23 @@ class TableStore:
             )
         old = self.partitions.get(partition)
         kept = {part.name for part in old.parts} if old else set()
-        folder = self._folder(partition)
-        for part in staged.parts:
+        # The same rows in other parts, or from other inputs, are not worth a copy: the old parts stay.
+        parts = old.parts if old and old.content == dict(staged.content) else staged.parts
+        folder = self.folder(partition)
+        for part in parts:
             if part.name not in kept:
                 self._copy(f"{staged.folder}/{part.name}", f"{folder}/{part.name}")
-        manifest = Manifest(digest, staged.parts, dict(staged.content), dict(staged.failed))
+        manifest = Manifest(digest, parts, dict(staged.content), dict(staged.failed))
         put_atomic(self.filesystem, f"{folder}/{_MANIFEST}", _json(asdict(manifest)))
-        gone = kept - {part.name for part in staged.parts}
+        gone = kept - {part.name for part in parts}
         self._remove_files([f"{folder}/{name}" for name in sorted(gone)])
         self._remove_files([f"{staged.folder}/{part.name}" for part in staged.parts])
         self._remember(partition, manifest)
         return manifest
 
-    def confirm(self, partition: str, digest: str) -> None:
-        """Put a new digest over unchanged content: what it was computed from changed, what came out did not."""
-        manifest = replace(self.partitions[partition], digest=digest)
-        put_atomic(self.filesystem, f"{self._folder(partition)}/{_MANIFEST}", _json(asdict(manifest)))
-        self._remember(partition, manifest)
-
     def remove(self, partition: str) -> None:
         """Take a partition away: its manifest first, so that no reader finds it half gone."""
-        self._remove_tree(self._folder(partition))
+        self._remove_tree(self.folder(partition))
         self._partitions = {name: one for name, one in self.partitions.items() if name != partition}
         self._dirty = True
 
@@ -202,7 +198,7 @@ class TableStore:
             for path in found
             if path.endswith(f"/{_MANIFEST}")
         }
-        named = {f"{self._folder(name)}/{part.name}" for name, one in manifests.items() for part in one.parts}
+        named = {f"{self.folder(name)}/{part.name}" for name, one in manifests.items() for part in one.parts}
         orphans = [path for path in found if path not in named and self._is_orphan(path, keep_fragments)]
         self._remove_files(orphans)
         self._load_head(rebuild=manifests)
@@ -217,7 +213,8 @@ class TableStore:
     def _name(self, partition: str) -> str:
         return f"{self.table.partition_key}={partition}"
 
-    def _folder(self, partition: str) -> str:
+    def folder(self, partition: str) -> str:
+        """Where a partition's parts and manifest lie."""
         return f"{self.root}/{self._name(partition)}"
 
     def _is_orphan(self, path: str, keep_fragments: bool) -> bool:

@@ -16,6 +16,7 @@ import pyarrow as pa
 import ray
 from ray.data import ActorPoolStrategy, DataContext, Datasink
 
+from pipeline.resources import Resources
 from pipeline.runtime.engine import Call, Fragment, MapJob, Progress
 
 _TASK_CPUS = 0.25
@@ -24,7 +25,6 @@ _TASK_CPUS = 0.25
 _ACTOR_CPUS = 0.5
 """CPUs an extractor without a GPU asks for: with one a core, half of the CPUs remain for reading and writing."""
 
-_MAX_RETRIES = 3
 _NO_PROGRESS_SECONDS = 600
 _POLL_SECONDS = 0.5
 
@@ -32,11 +32,12 @@ _POLL_SECONDS = 0.5
 class RayEngine:
     """Joins the cluster at ``address``, or the one that submitted this job, or starts Ray on this machine."""
 
-    def __init__(self, address: str | None = None, num_cpus: int | None = None, num_gpus: int | None = None) -> None:
-        self._connect(address or os.environ.get("RAY_ADDRESS"), num_cpus, num_gpus)
-        resources = ray.cluster_resources()
-        self._cpus = max(1, int(resources.get("CPU", 1)))
-        self._gpus = int(resources.get("GPU", 0)) if num_gpus is None else num_gpus
+    def __init__(self, resources: Resources, address: str | None = None) -> None:
+        self._connect(address or os.environ.get("RAY_ADDRESS"), resources)
+        found = ray.cluster_resources()
+        self._retries, self._threads = resources.retries, resources.threads
+        self._cpus = max(1, min(int(found.get("CPU", 1)), resources.num_cpus or 1 << 30))
+        self._gpus = int(found.get("GPU", 0)) if resources.num_gpus is None else resources.num_gpus
 
     @property
     def num_workers(self) -> int:
@@ -50,7 +51,7 @@ class RayEngine:
         _set_data_context()
         dataset = ray.data.from_arrow(list(job.units))
         dataset = dataset.map_batches(
-            job.read, batch_size=None, batch_format="pyarrow", num_cpus=self._reader_cpus(job), max_retries=_MAX_RETRIES
+            job.read, batch_size=None, batch_format="pyarrow", num_cpus=self._reader_cpus(job), max_retries=self._retries
         )
         if job.worker:
             dataset = dataset.map_batches(
@@ -62,30 +63,35 @@ class RayEngine:
             )
         sink = _FragmentSink(job.write)
         with _polled(sink.counter, progress):
-            dataset.write_datasink(sink, ray_remote_args={"num_cpus": _TASK_CPUS, "max_retries": _MAX_RETRIES})
+            dataset.write_datasink(sink, ray_remote_args={"num_cpus": _TASK_CPUS, "max_retries": self._retries})
         return sink.fragments
 
     def call(self, calls: Iterable[Call]) -> Iterator[tuple[str, Any]]:
-        """See :class:`pipeline.runtime.engine.Engine`: at most two calls a CPU are in flight."""
-        waiting, running = iter(calls), dict[Any, str]()
+        """See :class:`pipeline.runtime.engine.Engine`: at most two calls a CPU are in flight.
+
+        Many calls get one thread each, few share the CPUs out (RAY.md §11).
+        """
+        listed = list(calls)
+        threads = self._threads or max(1, self._cpus // max(1, len(listed)))
+        waiting, running = iter(listed), dict[Any, str]()
         for one in islice(waiting, 2 * self._cpus):
-            running[self._submit(one)] = one.key
+            running[self._submit(one, threads)] = one.key
         while running:
             (done,), _ = ray.wait(list(running), num_returns=1)
             key = running.pop(done)
             for one in islice(waiting, 1):
-                running[self._submit(one)] = one.key
+                running[self._submit(one, threads)] = one.key
             yield key, ray.get(done)
 
     def close(self) -> None:
         """Leave the cluster; a Ray that this engine started ends with it."""
         ray.shutdown()
 
-    def _submit(self, one: Call) -> Any:
+    def _submit(self, one: Call, threads: int) -> Any:
         gpu = one.wants_gpu and self._gpus > 0
-        options = {"num_gpus": 1, "num_cpus": 0} if gpu else {"num_cpus": 1}
-        task = _run_call.options(**options, max_retries=_MAX_RETRIES)
-        return task.remote(one.function, one.arguments, gpu)
+        options = {"num_gpus": 1, "num_cpus": 0} if gpu else {"num_cpus": min(threads, self._cpus)}
+        task = _run_call.options(**options, max_retries=self._retries)
+        return task.remote(one.function, one.arguments, threads, gpu)
 
     def _gpu(self, job: MapJob) -> bool:
         return job.wants_gpu and self._gpus > 0
@@ -100,7 +106,7 @@ class RayEngine:
         size = min(self._cpus, len(job.units))
         return {"num_cpus": _ACTOR_CPUS, "compute": ActorPoolStrategy(min_size=1, max_size=max(1, size))}
 
-    def _connect(self, address: str | None, num_cpus: int | None, num_gpus: int | None) -> None:
+    def _connect(self, address: str | None, resources: Resources) -> None:
         logging.getLogger("ray").setLevel(logging.ERROR)
         if address and address != "local":
             ray.init(address=address, log_to_driver=False, logging_level="ERROR")
@@ -112,8 +118,8 @@ class RayEngine:
             os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(24))
         ray.init(
             address="local",
-            num_cpus=num_cpus,
-            num_gpus=num_gpus,
+            num_cpus=resources.num_cpus,
+            num_gpus=resources.num_gpus,
             include_dashboard=False,
             log_to_driver=False,
             logging_level="ERROR",
@@ -195,8 +201,8 @@ def _polled(counter: Any, progress: Progress) -> Iterator[None]:
 
 
 @ray.remote
-def _run_call(function: Callable[..., Any], arguments: tuple[Any, ...], gpu: bool) -> Any:
-    return function(*arguments, threads=1, gpu=gpu)
+def _run_call(function: Callable[..., Any], arguments: tuple[Any, ...], threads: int, gpu: bool) -> Any:
+    return function(*arguments, threads=threads, gpu=gpu)
 
 
 def _set_data_context() -> None:

@@ -54,10 +54,10 @@ def photograph(
     noise: Field,
 ) -> Image.Image:
     """One shot of ``scene`` (RGB; the subject in its middle) as an RGB image of ``frame`` (width, height) pixels."""
-    view = scene.transform(frame, Image.Transform.PERSPECTIVE, _viewpoint(scene, frame, rng), Image.Resampling.BICUBIC)
+    view = scene.transform(frame, Image.Transform.PERSPECTIVE, _viewpoint(scene, frame, rng), Image.Resampling.BILINEAR)
     width, height = frame
     cast = np.asarray(camera.cast) * (1 + 0.07 * weather.warmth * np.array([1, 0.1, -1])) * rng.normal(1, 0.015, 3)
-    gain = cast * weather.exposure * float(np.exp(rng.normal(0, 0.11)))
+    gain = cast * weather.exposure * float(np.exp(rng.normal(0, 0.09)))
     pixels = np.asarray(view, dtype=np.float32) * _light(rng, (height, width), weather)[..., None]
     pixels *= gain.astype(np.float32)
     top, left = (int(rng.integers(0, NOISE_SIDE - side + 1)) for side in (height, width))
@@ -68,10 +68,10 @@ def photograph(
 def _viewpoint(scene: Image.Image, frame: tuple[int, int], rng: np.random.Generator) -> list[float]:
     """Pillow's eight coefficients of a homography from the frame to the scene: turned, nearer, aside, aslant."""
     width, height = frame
-    half = np.array([width, height]) / 2 * float(np.exp(rng.normal(0.0, 0.07)))
+    half = np.array([width, height]) / 2 * float(np.exp(rng.normal(0.0, 0.05)))
     middle = np.array(scene.size) / 2 + rng.normal(0, 0.03, 2) * frame
     angle = float(np.clip(rng.normal(0, 0.05), -0.12, 0.12))
-    slant = np.clip(rng.normal(0, 0.07, 2), -0.15, 0.15)
+    slant = np.clip(rng.normal(0, 0.05, 2), -0.13, 0.13)
     corners = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)], dtype=np.float64)
     seen = corners * (1 + (corners[:, ::-1] * slant)) * half
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
@@ -97,5 +97,5 @@ def _light(rng: np.random.Generator, shape: tuple[int, int], weather: Weather) -
     direction = float(rng.uniform(0, 2 * np.pi))
     distance = np.cos(direction) * rows + np.sin(direction) * columns - float(rng.uniform(-0.1, 0.9))
     leaves = 0.25 * fractal(rng, (24, 32), cells=(3, 4), octaves=2)
-    depth = (1 - weather.clouds) * float(rng.uniform(0.0, 0.5))
+    depth = (1 - weather.clouds) * float(rng.uniform(0.0, 0.4))
     return resized(light * (1 - depth * smoothstep((distance + leaves) / 0.25 + 0.5)), shape)

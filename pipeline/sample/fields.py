@@ -9,6 +9,11 @@ from PIL import Image
 Field = NDArray[np.float32]
 
 
+def rgb(red: float, green: float, blue: float) -> Field:
+    """A colour (3,) float32: pictures stay in single precision."""
+    return np.array([red, green, blue], dtype=np.float32)
+
+
 def generator(seed: int, *names: object) -> np.random.Generator:
     """A generator of its own for every (seed, names): one draw more somewhere changes nothing elsewhere."""
     key = "/".join(str(name) for name in (seed, *names)).encode()

@@ -36,16 +36,16 @@ class Ivy:
         self._size = size
         self._from_left = bool(rng.random() < 0.5)
         self._leaves = sorted(
-            (leaf for _ in range(17) for leaf in self._stem(rng)), key=lambda leaf: (-leaf.born, leaf.x, leaf.y)
+            (leaf for _ in range(20) for leaf in self._stem(rng)), key=lambda leaf: (-leaf.born, leaf.x, leaf.y)
         )
 
     def _stem(self, rng: np.random.Generator) -> list[Leaf]:
         width, height = self._size
         x, y = 0.02 * width, float(rng.uniform(0.1, 1.0)) * height
         heading = float(rng.uniform(-0.5, 0.2))
-        start = float(rng.uniform(0.0, 0.35))
+        start = float(rng.uniform(0.0, 0.3))
         leaves = []
-        for step in range(34):
+        for step in range(36):
             heading += float(rng.normal(0, 0.28)) - 0.15 * heading
             x += 0.024 * width * np.cos(heading)
             y += 0.024 * width * np.sin(heading)
@@ -56,7 +56,7 @@ class Ivy:
                     y=y + side,
                     size=float(rng.uniform(0.020, 0.034)) * width,
                     turn=float(rng.uniform(-2.4, 2.4)) + np.pi,
-                    born=start + 0.026 * step,
+                    born=start + 0.0195 * step,
                     shade=float(rng.uniform(0.55, 1.1)),
                 )
             )

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from pipeline.sample.ageing import Sheet, Weathering
-from pipeline.sample.fields import fractal, generator, resized
+from pipeline.sample.ageing import Sheet, Weathering, effects
+from pipeline.sample.fields import fractal, generator, resized, rgb
 from pipeline.sample.ivy import Ivy
 from pipeline.sample.subjects import paper, texture
 from pipeline.sample.world import View
@@ -39,6 +39,7 @@ class Wall:
         self._papers: dict[str, Pixels] = {}
         self._weathering: dict[str, Weathering] = {}
         self._ivy: dict[str, Ivy] = {}
+        self._stretches: dict[tuple[str, tuple[int, int]], Pixels] = {}
 
     def scene(self, view: View) -> tuple[Image.Image, tuple[int, int]]:
         """A view as an RGB scene with the print in its middle, and the frame (width, height) to take it in."""
@@ -49,11 +50,11 @@ class Wall:
         sheet = _scaled(sheet, (round(height * scale), round(width * scale)))
         size = (round(AROUND * frame[0]), round(AROUND * frame[1]))
         scene = self._hung(sheet, self._bricks(view.identity, size))
-        ivy_age = max((part.age for part in view.parts if part.place == "ivy"), default=0.0)
-        if ivy_age > 0:
+        ivy = max(effects(part.place, part.age).get("ivy", 0.0) for part in view.parts)
+        if ivy > 0:
             if view.identity not in self._ivy:
                 self._ivy[view.identity] = Ivy(self.seed, view.identity, size)
-            scene = self._ivy[view.identity].over(scene, ivy_age)
+            scene = self._ivy[view.identity].over(scene, ivy)
         return scene, frame
 
     def _part(self, subject: str, place: str, age: float, piece: str) -> Sheet:
@@ -65,13 +66,18 @@ class Wall:
 
     def _bricks(self, identity: str, size: tuple[int, int]) -> Pixels:
         """Bare wall, (h, w, 3) float32, 0 to 1: every subject hangs on a stretch of its own."""
+        if (identity, size) not in self._stretches:
+            self._stretches[identity, size] = self._laid(identity, size)
+        return self._stretches[identity, size]
+
+    def _laid(self, identity: str, size: tuple[int, int]) -> Pixels:
         rng = generator(self.seed, "bricks", identity)
         width, height = size
         top, left = (int(offset) for offset in rng.integers(0, 512, 2))
         rows, columns = (np.arange(start, start + side) for start, side in ((top, height), (left, width)))
         grey = self._brick[_mirrored(rows)[:, None], _mirrored(columns)[None, :]][..., None]
         tint = 0.5 + 0.15 * fractal(rng, (height, width), octaves=3)[..., None]
-        warm = np.array([1.0, 0.72, 0.58], dtype=np.float32) * tint + np.array([0.9, 0.84, 0.78]) * (1 - tint)
+        warm = rgb(1.0, 0.72, 0.58) * tint + rgb(0.9, 0.84, 0.78) * (1 - tint)
         return np.asarray((0.12 + 0.9 * grey) * warm, dtype=np.float32)
 
     def _hung(self, sheet: Sheet, wall: Pixels) -> Image.Image:
@@ -116,7 +122,7 @@ def _side_by_side(sheets: list[Sheet]) -> Sheet:
     rim = round(0.05 * height)
     even = [_scaled(sheet, (height, round(sheet.cover.shape[1] * height / sheet.cover.shape[0]))) for sheet in sheets]
     width = sum(sheet.cover.shape[1] for sheet in even) + rim * (len(even) + 1)
-    wood = np.full((height + 2 * rim, width, 3), 1.0, dtype=np.float32) * np.array([0.2, 0.13, 0.09], dtype=np.float32)
+    wood = np.full((height + 2 * rim, width, 3), 1.0, dtype=np.float32) * rgb(0.2, 0.13, 0.09)
     left = rim
     for sheet in even:
         across = slice(left, left + sheet.cover.shape[1])

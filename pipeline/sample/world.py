@@ -31,18 +31,18 @@ DATES = tuple(
 )
 
 WEATHER = (
-    Weather(0.95, -0.3, 0.7),
-    Weather(1.05, 0.0, 0.2),
-    Weather(0.98, -0.2, 0.9),
-    Weather(1.08, 0.2, 0.1),
-    Weather(1.05, 0.4, 0.0),
-    Weather(1.0, 0.0, 0.5),
-    Weather(1.1, 0.5, 0.0),
-    Weather(1.0, 0.3, 0.3),
-    Weather(1.0, 0.1, 0.6),
-    Weather(0.95, 0.6, 0.1),
-    Weather(0.9, -0.2, 0.9),
-    Weather(0.85, -0.5, 1.0),
+    Weather(1.0, -0.2, 0.7),
+    Weather(1.06, 0.0, 0.2),
+    Weather(1.02, -0.1, 0.9),
+    Weather(1.08, 0.1, 0.1),
+    Weather(1.06, 0.2, 0.0),
+    Weather(1.02, 0.0, 0.5),
+    Weather(1.05, 0.3, 0.0),
+    Weather(1.0, 0.2, 0.3),
+    Weather(0.95, 0.1, 0.6),
+    Weather(0.9, 0.3, 0.2),
+    Weather(0.84, -0.2, 0.9),
+    Weather(0.78, -0.4, 1.0),
 )
 """The light of each date, in the order of DATES."""
 
@@ -144,5 +144,5 @@ def events() -> list[Event]:
 
 
 def _age(hanging: Hanging, index: int) -> float:
-    """Days on the wall as a share of the whole script."""
-    return (DATES[index] - DATES[hanging.first]).days / (DATES[-1] - DATES[0]).days
+    """Days on the wall as a share of the whole script, to the power 0.9: the first months do most."""
+    return float(((DATES[index] - DATES[hanging.first]).days / (DATES[-1] - DATES[0]).days) ** 0.9)

@@ -84,10 +84,11 @@ def link_date(
     open_tracks = OpenTracks.read(states)
     similarity = best_pairs(found.looks, found.starts, open_tracks.bank, open_tracks.starts)
     decisions = decide(similarity, open_tracks.gaps, params.false_link_rate)
-    links = [
-        _link(date, i, found, open_tracks, similarity, decisions, bool(dates_before)) for i in range(len(found.ids))
-    ]
-    state = [_state(date, i, found, open_tracks, decisions, params.bank_size) for i in range(len(found.ids))]
+    each = range(len(found.ids))
+    links = [_link(date, i, found, open_tracks, decisions) for i in each]
+    if not states:
+        links = [{**link, "reason": "first date"} for link in links]
+    state = [_state(date, i, found, open_tracks, decisions, params.bank_size) for i in each]
     ended = _ended(open_tracks, decisions, params.max_gap)
     return LinkResult(
         links=table(schemas.LINKS, links),

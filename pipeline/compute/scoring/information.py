@@ -64,7 +64,7 @@ def _expected_terms(a: int, b: Ints, total: int, log_factorial: Floats, log_of: 
     fixed = fixed + log_factorial[b] + log_factorial[total - b]
     changing = log_factorial[n] + log_factorial[a - n] + log_factorial[of_b - n] + log_factorial[total - a - of_b + n]
     information = n / total * (log_of[n] + log_of[total] - log_of[a] - log_of[of_b])
-    return np.bincount(pair, np.exp(fixed[pair] - changing) * information, len(b))
+    return np.asarray(np.bincount(pair, np.exp(fixed[pair] - changing) * information, len(b)), np.float64)
 
 
 def adjusted_mutual_information(table: Contingency) -> float:

@@ -1,0 +1,130 @@
+"""What every extractor is: its specification, its settings and how a network becomes one."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from hashlib import blake2b
+from json import dumps
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.compute.extractors.preprocessing import Preprocessing, prepare
+
+Pixels = NDArray[np.uint8]
+Vectors = NDArray[np.float32]
+Precision = Literal["float32", "float16", "bfloat16"]
+Engine = Callable[[Pixels], Vectors]
+"""A network at its one batch shape: (batch, h, w, 3) uint8 -> (batch, d) float32."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a builder is told beside the specification.
+
+    Attributes:
+        weights: path or URI of a weights file; None for the published weights.
+        precision: of the arithmetic; part of the digest.
+        device: ``cpu`` or ``cuda``; not part of the digest, for results agree to a stated tolerance.
+        threads: CPU threads of the forward pass.
+    """
+
+    weights: str | None = None
+    precision: Precision = "float32"
+    device: str = "cpu"
+    threads: int = 1
+
+
+@dataclass(frozen=True)
+class ExtractorSpec:
+    """An extractor as its name says it; nothing heavy is loaded to make one.
+
+    Attributes:
+        name: as in the configuration, e.g. ``torchvision/vgg16:classifier.3``.
+        family: key of the registry.
+        model: the network within the family; empty where the family is one network.
+        node: where in the network the vector is taken; None for the family's default.
+        preprocessing: how an image becomes the network's input.
+        published: the file name of the published weights, which holds their hash or version.
+        version: raised when the family's code gives other vectors.
+    """
+
+    name: str
+    family: str
+    model: str
+    node: str | None
+    preprocessing: Preprocessing
+    published: str
+    version: int
+
+    @property
+    def min_side(self) -> int:
+        """Pixels the shorter side of an image should have, so that none is invented by enlarging."""
+        return self.preprocessing.min_side
+
+    def digest(self, weights: str, precision: Precision) -> str:
+        """32 hex digits over all that decides a vector besides the pixels.
+
+        Args:
+            weights: hash of the weights' content.
+            precision: of the arithmetic.
+        """
+        parts = asdict(self) | {"weights": weights, "precision": precision}
+        del parts["published"]  # the content's hash says it
+        return blake2b(dumps(parts, sort_keys=True).encode(), digest_size=16).hexdigest()
+
+
+class Extractor(Protocol):
+    """An image -> vector function with the preparation it needs; ``(n, h, w, 3) uint8 -> (n, d) float32``."""
+
+    spec: ExtractorSpec
+    digest: str
+    dimensions: int
+    batch_size: int
+
+    def prepare(self, rgb: Pixels) -> Pixels:
+        """``rgb`` (any h, any w, 3) -> (h, w, 3), what the extractor takes."""
+        ...
+
+    def __call__(self, images: Pixels) -> Vectors:
+        """(n, h, w, 3) uint8 -> (n, d) float32, in the same order."""
+        ...
+
+
+class NetworkExtractor:
+    """A network run at one fixed, padded batch shape, so that a vector does not depend on its company.
+
+    Libraries choose their kernels by shape, so a shape that never changes is what makes an image's vector bit-equal
+    in any position and company on one machine (DESIGN.md rule 10).  Padding costs at most one batch a call.
+    """
+
+    def __init__(self, spec: ExtractorSpec, digest: str, engine: Engine, batch_size: int) -> None:
+        self.spec = spec
+        self.digest = digest
+        self.batch_size = batch_size
+        self._engine = engine
+        self._shape = (spec.preprocessing.height, spec.preprocessing.width, 3)
+        # One batch of black images: the length of a vector is known, and memory is taken now and not under load.
+        self.dimensions = int(engine(np.zeros((batch_size, *self._shape), dtype=np.uint8)).shape[1])
+
+    def prepare(self, rgb: Pixels) -> Pixels:
+        """Resize and crop ``rgb`` (any h, any w, 3) to the network's input (h, w, 3)."""
+        return prepare(rgb, self.spec.preprocessing)
+
+    def __call__(self, images: Pixels) -> Vectors:
+        """(n, h, w, 3) uint8 -> (n, d) float32, in the same order.
+
+        Raises:
+            ValueError: the images are not the network's input size.
+        """
+        if images.shape[1:] != self._shape or images.dtype != np.uint8:
+            raise ValueError(f"{self.spec.name}: got {images.shape} {images.dtype}, expected (n, {self._shape}) uint8")
+        vectors = np.empty((len(images), self.dimensions), dtype=np.float32)
+        for start in range(0, len(images), self.batch_size):
+            found = images[start : start + self.batch_size]
+            batch = found
+            if len(found) < self.batch_size:
+                batch = np.zeros((self.batch_size, *self._shape), dtype=np.uint8)
+                batch[: len(found)] = found
+            vectors[start : start + len(found)] = self._engine(batch)[: len(found)]
+        return vectors

@@ -1,0 +1,117 @@
+"""Weights of a network: from a local file or any URI that fsspec opens, tensors only.
+
+A weights file is part of an extractor as code is, so this is the one place in ``compute`` that opens files.
+"""
+
+from hashlib import blake2b, file_digest
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.compute.extractors import cache
+from pipeline.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+
+_SHOWN = 4
+
+
+def content_hash(source: str) -> str:
+    """32 hex digits of BLAKE2b over the file's bytes.
+
+    Raises:
+        UserError: there is no such file, or it cannot be read.
+    """
+    path = local_file(source)
+    try:
+        with path.open("rb") as file:
+            return file_digest(file, lambda: blake2b(digest_size=16)).hexdigest()
+    except OSError as error:
+        raise UserError(f"fingerprint.weights: cannot read {source} ({error.strerror or error})") from error
+
+
+def local_file(source: str) -> Path:
+    """``source`` itself, or where its copy lies when it is a URI (fetched once for each state of the object)."""
+    if "://" not in source:
+        return Path(source).expanduser()
+    import fsspec
+
+    try:
+        filesystem, path = fsspec.core.url_to_fs(source)
+        state = str(filesystem.ukey(path))
+        key = blake2b(f"{source}\n{state}".encode(), digest_size=16).hexdigest()
+        name = f"weights/{key}{Path(path).suffix}"
+        cache.remembered(name, lambda: bytes(filesystem.cat_file(path)))
+    except (OSError, ValueError, ImportError) as error:
+        raise UserError(f"fingerprint.weights: cannot read {source} ({error})") from error
+    kept = cache.folder() / name
+    if not kept.exists():
+        raise UserError(f"fingerprint.weights: no room for a copy of {source} in {kept.parent}; set IMAGETRACKS_CACHE")
+    return kept
+
+
+def read_tensors(source: str) -> "dict[str, torch.Tensor]":
+    """Parameter name -> tensor, from safetensors or a file of ``torch.save(model.state_dict())``.
+
+    Raises:
+        UserError: the file holds something else than tensors by name (which could run code when opened), or cannot be
+            read.
+    """
+    path = local_file(source)
+    if not path.is_file():
+        raise UserError(f"fingerprint.weights: found no file {source}")
+    tensors = _load(path)
+    import torch
+
+    if not isinstance(tensors, dict) or not all(isinstance(value, torch.Tensor) for value in tensors.values()):
+        raise UserError(
+            f"fingerprint.weights: {source} holds other things than tensors by name; save model.state_dict() alone"
+        )
+    return tensors
+
+
+def _load(path: Path) -> object:
+    import pickle
+
+    import torch
+
+    if path.suffix == ".safetensors":
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        try:
+            return load_file(path)
+        except (SafetensorError, OSError) as error:
+            raise UserError(f"fingerprint.weights: {path} is not a safetensors file ({error})") from error
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
+        raise UserError(
+            f"fingerprint.weights: {path} is not a file of tensors only; save model.state_dict() or use safetensors"
+        ) from error
+
+
+def load_into(network: "torch.nn.Module", tensors: "dict[str, torch.Tensor]", source: str) -> None:
+    """Put ``tensors`` into ``network``, all of them.
+
+    Raises:
+        UserError: the file is another network's; says which parameters differ.
+    """
+    own = network.state_dict()
+    missing = sorted(set(own) - set(tensors))
+    unknown = sorted(set(tensors) - set(own))
+    shapes = [
+        f"{name} {tuple(tensors[name].shape)} instead of {tuple(own[name].shape)}"
+        for name in sorted(set(own) & set(tensors))
+        if tensors[name].shape != own[name].shape
+    ]
+    found = [f"missing {_some(missing)}"] * bool(missing) + [f"not in the network {_some(unknown)}"] * bool(unknown)
+    found += [_some(shapes)] * bool(shapes)
+    if found:
+        raise UserError(f"fingerprint.weights: {source} is not this network's: {'; '.join(found)}")
+    network.load_state_dict(tensors)
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more

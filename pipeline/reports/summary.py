@@ -1,0 +1,135 @@
+"""What came out of a run, and the state of a workspace, as tables for people."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+
+from pipeline.reports.text import DASH, count, joined, table
+from pipeline.schemas import UNDATED
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """What a workspace's collection and one clustering hold after a run.
+
+    Attributes:
+        images: Images of the collection, failed and undated ones among them.
+        failed: Reason -> images without a vector for it.
+        dates: Dates with an image.
+        undated: Images without a date.
+        duplicates: Images with the same bytes as another of their date.
+        clusters: Clusters of all dates.
+        tracks: Tracks; ``open_tracks`` of them have not ended.
+        events: Kind -> events.
+        computed: Stage -> partitions (images, for a map stage) that this run computed; empty if it had nothing to do.
+        seconds: Wall time of the run.
+    """
+
+    images: int
+    failed: Mapping[str, int]
+    dates: int
+    undated: int
+    duplicates: int
+    clusters: int
+    tracks: int
+    open_tracks: int
+    events: Mapping[str, int]
+    computed: Mapping[str, int] = field(default_factory=dict)
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class PartitionStatus:
+    """A partition of a table.
+
+    Attributes:
+        table: The table's name.
+        partition: The date, or the fitted model's name.
+        rows: Committed rows; None where nothing is committed yet.
+        stale: Why it is to be computed again, None where it is up to date.
+        failed: Reason -> rows without a result.
+    """
+
+    table: str
+    partition: str
+    rows: int | None
+    stale: str | None = None
+    failed: Mapping[str, int] = field(default_factory=dict)
+
+
+def render_summary(summary: RunSummary) -> RenderableType:
+    """The run's result as a table of two columns."""
+    tracks = f"{count(summary.tracks)} ({count(summary.open_tracks)} open)"
+    rows = [
+        ("images", count(summary.images)),
+        ("  failed", _reasons(summary.failed)),
+        ("  without a date", count(summary.undated)),
+        ("  duplicates within a date", count(summary.duplicates)),
+        ("dates", count(summary.dates)),
+        ("clusters", count(summary.clusters)),
+        ("tracks", tracks),
+        ("events", _reasons(summary.events)),
+    ]
+    if summary.seconds is not None:
+        rows.append(("computed", joined(summary.computed.items()) if summary.computed else "nothing: all up to date"))
+        rows.append(("time", f"{summary.seconds:.1f} s"))
+    return table("What came out", ("", ""), rows, text_columns=2)
+
+
+def render_status(rows: Sequence[PartitionStatus], details: bool = True) -> RenderableType:
+    """What is committed, stale and failed: a line a table, then (``details``) a line a partition.
+
+    Args:
+        rows: In the order of the tables; the order is kept.
+        details: Whether to list the partitions too.
+    """
+    if not rows:
+        return "nothing is committed yet"
+    parts: list[Table] = [_totals(rows)]
+    if details:
+        lines = [
+            (one.table, _partition(one.partition), _rows(one.rows), one.stale or "up to date", _reasons(one.failed))
+            for one in rows
+        ]
+        parts.append(_status_table("By partition", ("table", "partition", "rows", "state", "failed"), lines))
+    return Group(*parts)
+
+
+def _totals(rows: Sequence[PartitionStatus]) -> Table:
+    lines = []
+    for name in dict.fromkeys(one.table for one in rows):
+        mine = [one for one in rows if one.table == name]
+        committed = [one.rows for one in mine if one.rows is not None]
+        failed: dict[str, int] = {}
+        for one in mine:
+            for reason, number in one.failed.items():
+                failed[reason] = failed.get(reason, 0) + number
+        stale = sum(one.stale is not None for one in mine)
+        state = f"{count(stale)} of {count(len(mine))} stale" if stale else "up to date"
+        lines.append((name, f"{count(len(committed))} partitions", count(sum(committed)), state, _reasons(failed)))
+    return _status_table("By table", ("table", "committed", "rows", "state", "failed"), lines)
+
+
+def _status_table(title: str, columns: Sequence[str], lines: Sequence[Sequence[str]]) -> Table:
+    result = table(title, columns, lines, text_columns=len(columns))
+    result.columns[2].justify = "right"
+    return result
+
+
+def _rows(rows: int | None) -> str:
+    return DASH if rows is None else count(rows)
+
+
+def _partition(name: str) -> str:
+    return "undated" if name == UNDATED else name
+
+
+def _reasons(counts: Mapping[str, int]) -> str:
+    """``7: corrupt 5, empty 2``: the total, then the most frequent first and level ones by name."""
+    total = sum(counts.values())
+    if not total:
+        return "0"
+    order = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return f"{count(total)}: {joined(item for item in order if item[1])}"

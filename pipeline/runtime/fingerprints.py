@@ -1,0 +1,221 @@
+"""The fingerprints stage: one vector for each image that has none yet, by one extractor (the verb map).
+
+Incremental by row (DESIGN.md rule 4): a vector holds as long as the image's pixels and the extractor stay.  For each
+date whose images changed, the rows that lack a vector are computed from ``images.pixels`` and the date is composed
+again from those that hold and the new ones.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.digests import digest
+from pipeline.parts import Staged, read_rows, read_where
+from pipeline.runtime.context import Context
+from pipeline.runtime.engine import Call, Fragment, MapJob
+from pipeline.runtime.fragments import FragmentWriter, Pieces, compose, describe
+from pipeline.schemas import FINGERPRINTS, IMAGES
+from pipeline.stages.fingerprint import Fingerprinter, FingerprintParams, extractor_digest, pixels_keys
+from pipeline.tablestore import Manifest, TableStore
+
+VERSION = 1
+
+_READS = ("image_id", "content_hash", "region", "reason")
+"""The columns of ``images`` that decide a fingerprint; the pixels follow from them and the ingest parameters."""
+
+_ROWS_PER_READ = 1024
+_KEYS = ("image_id", "pixels_key")
+
+
+@dataclass(frozen=True)
+class DateWork:
+    """One date to do: its images, the partition to compose with, and what it depends on."""
+
+    date: str
+    images: Manifest
+    old: Manifest | None
+    digest: str
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Reads the images that a unit names from their part, ``rows`` at a time; sent to workers."""
+
+    images: TableStore
+    rows: int
+
+    def __call__(self, unit: pa.Table) -> Iterator[pa.Table]:
+        """Tables of the columns that the extractor reads, and ``date``."""
+        one = unit.to_pylist()[0]
+        columns = [*_READS, "pixels"]
+        found = read_rows(self.images.filesystem, one["path"], one["bytes"], (one["start"], one["stop"]), columns)
+        if one["wanted"] is not None:
+            found = found.filter(pc.is_in(found["image_id"], value_set=pa.array(one["wanted"], pa.string())))
+        found = found.append_column("date", pa.array([one["date"]] * found.num_rows, pa.string()))
+        for start in range(0, found.num_rows, self.rows):
+            yield found.slice(start, self.rows).combine_chunks()
+
+
+class Worker:
+    """Built once in each process: the extractor; keeps the date beside the fingerprint."""
+
+    def __init__(self, params: FingerprintParams, *, device: str, threads: int) -> None:
+        self._fingerprint = Fingerprinter(params, device=device, threads=threads)
+
+    def __call__(self, images: pa.Table) -> pa.Table:
+        """Images with their date -> fingerprints with their date."""
+        rows: pa.Table = self._fingerprint(images.drop_columns(["date"]))
+        return rows.append_column("date", images["date"])
+
+
+def run_fingerprints(context: Context) -> None:
+    """Bring ``fingerprints`` up to date with ``images``."""
+    store, images = context.store(FINGERPRINTS), context.store(IMAGES)
+    made_by = _made_by(context)
+    for date in [date for date in store.partitions if date not in images.partitions]:
+        context.workspace.begin()
+        store.remove(date)
+    stale = stale_dates(context, made_by)
+    if stale:
+        context.workspace.begin()
+        fragments = _map(context, stale, made_by)
+        _compose_dates(context, stale, fragments)
+        if {work.date for work in stale_dates(context, made_by)} == set():
+            store.set_extra(made_by=made_by)
+        store.flush()
+        store.drop_fragments()
+
+
+def stale_dates(context: Context, made_by: str) -> list[DateWork]:
+    """Dates in the window whose fingerprints are missing or were made of other images or by another extractor."""
+    store, images = context.store(FINGERPRINTS), context.store(IMAGES)
+    works = []
+    for date, manifest in images.partitions.items():
+        value = digest(["fingerprints", VERSION, made_by, manifest.content_of(_READS)])
+        old = store.partitions.get(date)
+        if context.in_window(date) and (old is None or old.digest != value):
+            works.append(DateWork(date, manifest, old if store.extra.get("made_by") == made_by else None, value))
+    return works
+
+
+def _made_by(context: Context) -> str:
+    """The extractor and what shapes its pixels: a vector made by another is not taken over."""
+    ingest = context.config.ingest.model_dump(mode="json")
+    shaping = {name: ingest[name] for name in ("image_px", "jpeg_quality")}
+    return digest([VERSION, extractor_digest(context.config.fingerprint), shaping])
+
+
+def _map(context: Context, stale: list[DateWork], made_by: str) -> list[Fragment]:
+    store, resources = context.store(FINGERPRINTS), context.config.resources
+    fragments = _left_over(store, made_by)
+    units, total = [], 0
+    for work in stale:
+        here = [fragment.path for fragment in fragments if work.date in fragment.dates]
+        for unit, rows in _units(context, work, here):
+            units.append(unit)
+            total += rows
+    if units:
+        reader = Reader(context.store(IMAGES), resources.rows_per_fragment)
+        worker = partial(Worker, context.config.fingerprint)
+        context.reporter.start("fingerprints", total, "images")
+        writer = FragmentWriter(store, made_by)
+        job = MapJob(units, reader, writer, resources.rows_per_fragment, worker, wants_gpu=True)
+        made = context.engine().map(job, context.reporter.advance)
+        context.reporter.finish()
+        context.done["fingerprints"] += sum(fragment.rows for fragment in made)
+        fragments += made
+    return fragments
+
+
+def _left_over(store: TableStore, made_by: str) -> list[Fragment]:
+    """Fragments of a killed run: made by the same extractor, so they hold where the image's pixels are the same."""
+    return [
+        describe(path, size, read_where(store.filesystem, path, size, None, ["image_id", "reason", "date"]))
+        for path, size in store.fragments(made_by)
+    ]
+
+
+def _units(context: Context, work: DateWork, fragments: list[str]) -> Iterator[tuple[pa.Table, int]]:
+    """Spans of the date's parts that have images without a vector, and how many each has."""
+    images = context.store(IMAGES)
+    missing = _missing(context, work, fragments) if work.old or fragments else None
+    for part in work.images.parts:
+        path = f"{images.folder(work.date)}/{part.name}"
+        ids = None
+        if missing is not None:
+            ids = read_rows(images.filesystem, path, part.bytes, (0, part.rows), ["image_id"])["image_id"]
+        for start in range(0, part.rows, _ROWS_PER_READ):
+            stop = min(part.rows, start + _ROWS_PER_READ)
+            wanted = None
+            if ids is not None and missing is not None:
+                here = ids.slice(start, stop - start)
+                wanted = here.filter(pc.is_in(here, value_set=missing)).to_pylist()
+            if wanted is None or wanted:
+                yield _unit(work.date, path, part.bytes, (start, stop), wanted), len(wanted or range(start, stop))
+
+
+def _unit(date: str, path: str, size: int, span: tuple[int, int], wanted: list[str] | None) -> pa.Table:
+    fields = {"date": pa.string(), "path": pa.string(), "bytes": pa.int64(), "start": pa.int64(), "stop": pa.int64()}
+    schema = pa.schema([*fields.items(), ("wanted", pa.list_(pa.string()))])
+    row = {"date": date, "path": path, "bytes": size, "start": span[0], "stop": span[1], "wanted": wanted}
+    return pa.Table.from_pylist([row], schema=schema)
+
+
+def _missing(context: Context, work: DateWork, fragments: list[str]) -> pa.Array:
+    """Ids of the date's images whose vector is neither in the old partition nor in a fragment."""
+    store, images = context.store(FINGERPRINTS), context.store(IMAGES)
+    now = _keyed(images.read(work.date, _READS, work.images))
+    sizes = dict(store.fragments(_made_by(context)))
+    of_date = pc.field("date") == work.date
+    have = [read_where(store.filesystem, path, sizes[path], of_date, [*_KEYS, "reason"]) for path in fragments]
+    if work.old:
+        have.append(store.read(work.date, [*_KEYS, "reason"], work.old))
+    done = _holds(pa.concat_tables(have))
+    return now["image_id"].filter(pc.invert(pc.is_in(_holds(now), value_set=done.combine_chunks()))).combine_chunks()
+
+
+def compose_fingerprints(
+    pieces: Pieces, images: TableStore, manifest: Manifest, part_bytes: int, *, threads: int, gpu: bool
+) -> Staged:
+    """On a worker: stage one date's fingerprints: a row for each image, old where it holds, else new."""
+    del threads, gpu  # no use of either here
+    now = _holds(_keyed(images.read(pieces.date, _READS, manifest))).combine_chunks()
+
+    def merge(new: pa.Table | None, old: pa.Table | None) -> pa.Table:
+        rows = pa.concat_tables([one for one in (new, old) if one is not None])
+        return rows.filter(pc.is_in(_holds(rows), value_set=now))
+
+    return pieces.store.stage(pieces.date, compose(pieces, part_bytes, merge), part_bytes)
+
+
+def _keyed(images: pa.Table) -> pa.Table:
+    """``image_id``, ``pixels_key`` and ``reason`` of images."""
+    keys = pixels_keys(images)
+    return pa.table({"image_id": images["image_id"], "pixels_key": keys, "reason": images["reason"]})
+
+
+def _holds(rows: pa.Table) -> pa.ChunkedArray:
+    """What must be equal for a fingerprint to hold: the image and its pixels; without pixels, the image's reason."""
+    state = pc.coalesce(rows["pixels_key"], rows["reason"], pa.scalar("", pa.string()))
+    return pc.binary_join_element_wise(rows["image_id"], state, " ")
+
+
+def _compose_dates(context: Context, stale: list[DateWork], fragments: list[Fragment]) -> None:
+    store, images = context.store(FINGERPRINTS), context.store(IMAGES)
+    works = {work.date: work for work in stale}
+    part_bytes = context.config.resources.part_bytes
+    calls = []
+    for work in stale:
+        here = tuple((one.path, one.bytes) for one in fragments if work.date in one.dates)
+        pieces = Pieces(store, work.date, work.old, here)
+        calls.append(Call(work.date, compose_fingerprints, (pieces, images, work.images, part_bytes)))
+    context.reporter.start("fingerprints by date", len(calls), "dates")
+    for date, staged in context.engine().call(calls):
+        store.commit(date, staged, works[date].digest, works[date].images.rows)
+        context.reporter.advance(1)
+    context.reporter.finish()
+
+

@@ -1,0 +1,308 @@
+"""The images stage: list, read what is new or changed, compose the dates that it touches.
+
+The date of an image is known only after its bytes are read.  So the listing is compared with what the workspace
+holds, the difference is read once (map), and every date that gained, lost or changed rows is composed again without
+decoding.  What the listing and the manifest say of an image is kept with it as ``object_version``, three words: the
+object's size and etag or time; a hash of its URI and date value; a hash of its metadata.  A change of the first two
+means reading it again, of the third only new metadata.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from hashlib import blake2b
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.compute.reasons import TRANSIENT
+from pipeline.digests import content_digests, digest
+from pipeline.errors import CommitError, TooManyFailuresError
+from pipeline.parts import Staged, read_where
+from pipeline.runtime.context import Context
+from pipeline.runtime.engine import Call, Fragment, MapJob
+from pipeline.runtime.fragments import FragmentWriter, Pieces, compose, describe
+from pipeline.runtime.sources import fetch, list_collection
+from pipeline.schemas import IMAGES
+from pipeline.stages.ingest import IngestParams, flag_duplicates, ingest
+from pipeline.storage import FileSystem
+from pipeline.tablestore import TableStore
+
+VERSION = 1
+
+_ROWS_PER_FETCH = 32
+"""Images whose bytes are held at once while the next are on their way."""
+
+_FEWEST_FOR_FRACTION = 20
+"""A share of failures says little about fewer images than this (DESIGN.md rule 5)."""
+
+_WORD_DIGITS = 16
+
+_KNOWN = ("image_id", "object_version", "reason", "vanished")
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Fetches and decodes the images of a unit, the next bytes coming while these are decoded; sent to workers."""
+
+    filesystem: FileSystem
+    params: IngestParams
+    concurrency: int
+
+    def __call__(self, unit: pa.Table) -> Iterator[pa.Table]:
+        """One table of images, with their dates, in the unit's order."""
+        pieces = [unit.slice(start, _ROWS_PER_FETCH) for start in range(0, unit.num_rows, _ROWS_PER_FETCH)]
+        done = []
+        with ThreadPoolExecutor(max_workers=1) as ahead:
+            waiting = ahead.submit(fetch, pieces[0], self.filesystem, self.concurrency)
+            for following in [*pieces[1:], None]:
+                fetched = waiting.result()
+                if following is not None:
+                    waiting = ahead.submit(fetch, following, self.filesystem, self.concurrency)
+                done.append(ingest(fetched, self.params))
+        yield pa.concat_tables(done)
+
+
+@dataclass(frozen=True)
+class Change:
+    """What happens to the rows that one date holds already: ids to drop, ids to mark, new metadata by id."""
+
+    drop: pa.Array
+    vanished: pa.Array
+    metadata: pa.Table | None
+
+
+def run_ingest(context: Context, collection: str, manifest: str | None) -> None:
+    """Bring ``images`` up to date with the collection.
+
+    Raises:
+        UserError: the collection or the manifest cannot be used.
+        TooManyFailuresError: too many images failed for good; they are kept as fragments, the dates as they were.
+    """
+    store, params = context.store(IMAGES), context.config.ingest
+    stage = digest(["images", VERSION, params.model_dump(mode="json")])
+    listing, filesystem = list_collection(collection, manifest, params)
+    listing = _with_versions(listing)
+    state = {"stage": stage, "listing": digest(content_digests(listing.select(["image_id", "object_version"])))}
+    if dict(store.extra) == state and not _has_transient_failures(store):
+        return
+    context.workspace.begin()
+    known = _known(store, redo=store.extra.get("stage") != stage)
+    work = _work(listing, known)
+    fragments = _read_work(context, listing, work, stage, filesystem)
+    _refuse_many_failures(fragments, context.config.resources.max_failed_fraction)
+    changes = _changes(known, listing, work, params.on_vanished)
+    _compose_dates(context, fragments, changes, stage)
+    _check_total(store, listing, known, params.on_vanished)
+    store.set_extra(**state)
+    store.flush()
+    store.drop_fragments()
+
+
+def compose_images(pieces: Pieces, change: Change, part_bytes: int, *, threads: int, gpu: bool) -> Staged:
+    """On a worker: stage one date's rows, duplicates flagged."""
+    del threads, gpu  # no use of either here
+
+    def merge(new: pa.Table | None, old: pa.Table | None) -> pa.Table:
+        return _concat([new, None if old is None else _changed(old, change)])
+
+    narrow = ["image_id", "object_version", "vanished", "content_hash", "duplicate_of", "reason"]
+    small = pa.concat_tables(compose(pieces, 1 << 62, merge, narrow))
+    flagged = flag_duplicates(small)
+
+    def batches() -> Iterator[pa.Table]:
+        for rows in compose(pieces, part_bytes, merge):
+            place = pc.index_in(rows["image_id"], value_set=flagged["image_id"].combine_chunks())
+            at = rows.schema.get_field_index("duplicate_of")
+            yield rows.set_column(at, "duplicate_of", flagged["duplicate_of"].take(place))
+
+    return pieces.store.stage(pieces.date, batches(), part_bytes)
+
+
+def _changed(old: pa.Table, change: Change) -> pa.Table:
+    """The old rows that stay, with their marks and metadata as they are now."""
+    rows = old.filter(pc.invert(pc.is_in(old["image_id"], value_set=change.drop)))
+    marked = pc.or_(rows["vanished"], pc.is_in(rows["image_id"], value_set=change.vanished))
+    rows = rows.set_column(rows.schema.get_field_index("vanished"), "vanished", marked)
+    return rows if change.metadata is None else _with_metadata(rows, change.metadata)
+
+
+def _with_metadata(rows: pa.Table, update: pa.Table) -> pa.Table:
+    """Take ``metadata`` and ``object_version`` from ``update`` where it has the id."""
+    place = pc.index_in(rows["image_id"], value_set=update["image_id"].combine_chunks())
+    for name in ("object_version", "metadata"):
+        if name not in update.column_names or (name == "metadata" and "pixels" not in rows.column_names):
+            continue  # nothing to take, or a narrow view of the rows
+        fresh = update[name].take(place)
+        at = rows.schema.get_field_index(name)
+        if at < 0:
+            rows = rows.add_column(IMAGES.names.index(name), name, fresh)
+        elif rows.schema.field(at).type != fresh.type:  # whoever changed the type changed every row's metadata
+            rows = rows.set_column(at, name, fresh)
+        else:
+            rows = rows.set_column(at, name, pc.if_else(place.is_valid(), fresh, rows[name]))
+    return rows
+
+
+def _concat(tables: list[pa.Table | None]) -> pa.Table:
+    given = [rows for rows in tables if rows is not None and rows.num_rows] or [
+        rows for rows in tables if rows is not None
+    ][:1]
+    joined = pa.concat_tables(given, promote_options="default")
+    return joined.select([name for name in IMAGES.names if name in joined.column_names])
+
+
+def _with_versions(listing: pa.Table) -> pa.Table:
+    """Complete ``object_version`` to its three words."""
+    dated = [
+        _word(f"{uri}\0{value}")
+        for uri, value in zip(listing["uri"].to_pylist(), listing["date_value"].to_pylist(), strict=True)
+    ]
+    if "metadata" in listing.column_names:
+        described = [_word(repr(value)) for value in listing["metadata"].to_pylist()]
+    else:
+        described = [_word("")] * listing.num_rows
+    words = zip(listing["object_version"].to_pylist(), dated, described, strict=True)
+    at = listing.schema.get_field_index("object_version")
+    return listing.set_column(at, "object_version", pa.array([" ".join(each) for each in words], pa.string()))
+
+
+def _word(text: str) -> str:
+    return blake2b(text.encode(), digest_size=_WORD_DIGITS // 2).hexdigest()
+
+
+def _has_transient_failures(store: TableStore) -> bool:
+    return any(reason in TRANSIENT for one in store.partitions.values() for reason in one.failed)
+
+
+def _known(store: TableStore, redo: bool) -> pa.Table:
+    """What the workspace holds of each image, with its date; nothing counts if all is to be read again."""
+    tables = [] if redo else [_dated(store.read(date, _KNOWN, one), date) for date, one in store.partitions.items()]
+    return pa.concat_tables(tables) if tables else _dated(IMAGES.empty().select(_KNOWN), "")
+
+
+def _dated(rows: pa.Table, date: str) -> pa.Table:
+    return rows.append_column("date", pa.array([date] * rows.num_rows, pa.string()))
+
+
+def _work(listing: pa.Table, known: pa.Table) -> pa.Table:
+    """The listed images whose bytes are to be read: new, changed, seen again, or failed for a passing reason."""
+    failed = pc.is_in(known["reason"], value_set=pa.array(sorted(TRANSIENT), pa.string()))
+    good = known.filter(pc.invert(pc.or_(failed, known["vanished"])))
+    return listing.filter(pc.invert(pc.is_in(_read_as(listing), value_set=_read_as(good).combine_chunks())))
+
+
+def _read_as(rows: pa.Table) -> pa.ChunkedArray:
+    """The image and the version of it that decide what reading gives: all words but the metadata's."""
+    version = pc.utf8_slice_codeunits(rows["object_version"], 0, -_WORD_DIGITS)
+    return pc.binary_join_element_wise(rows["image_id"], version, " ")
+
+
+def _read_work(
+    context: Context, listing: pa.Table, work: pa.Table, stage: str, filesystem: FileSystem
+) -> list[Fragment]:
+    """Fragments that hold every row of ``work``: those a killed run left, and those of a map over the rest."""
+    store, resources = context.store(IMAGES), context.config.resources
+    fragments, rest = _left_over(store, stage, listing, work)
+    if rest.num_rows:
+        size = resources.rows_per_fragment
+        reader = Reader(filesystem, context.config.ingest, resources.fetch_concurrency)
+        units = [rest.slice(start, size).combine_chunks() for start in range(0, rest.num_rows, size)]
+        context.reporter.start("images", rest.num_rows, "images")
+        job = MapJob(units, reader, FragmentWriter(store, stage), size)
+        fragments += context.engine().map(job, context.reporter.advance)
+        context.reporter.finish()
+        context.done["images"] += rest.num_rows
+    return fragments
+
+
+def _left_over(store: TableStore, stage: str, listing: pa.Table, work: pa.Table) -> tuple[list[Fragment], pa.Table]:
+    """Fragments of a killed run that hold nothing but what is still listed so, and the work that they leave."""
+    wanted = _read_as(listing).combine_chunks()
+    fragments, have = [], [pa.array([], pa.string())]
+    for path, size in store.fragments(stage):
+        rows = read_where(store.filesystem, path, size, None, ["image_id", "object_version", "reason", "date"])
+        transient = pc.is_in(rows["reason"], value_set=pa.array(sorted(TRANSIENT), pa.string()))
+        if pc.all(pc.is_in(_read_as(rows), value_set=wanted)).as_py() and not pc.any(transient).as_py():
+            fragments.append(describe(path, size, rows))
+            have.extend(rows["image_id"].chunks)
+    return fragments, work.filter(pc.invert(pc.is_in(work["image_id"], value_set=pa.concat_arrays(have))))
+
+
+def _refuse_many_failures(fragments: list[Fragment], limit: float) -> None:
+    rows = sum(fragment.rows for fragment in fragments)
+    reasons = Counter[str]()
+    for fragment in fragments:
+        reasons.update({reason: n for reason, n in fragment.failed.items() if reason not in TRANSIENT})
+    if rows >= _FEWEST_FOR_FRACTION and reasons.total() > limit * rows:
+        most = ", ".join(f"{n} {reason}" for reason, n in reasons.most_common(3))
+        raise TooManyFailuresError(
+            f"{reasons.total()} of {rows} new images cannot be used ({most}): more than resources.max_failed_fraction "
+            f"= {limit:g} allows\nnothing of before was changed; mend the images, or run again with "
+            "--set resources.max_failed_fraction=1 to take them in with their reasons"
+        )
+
+
+def _changes(known: pa.Table, listing: pa.Table, work: pa.Table, on_vanished: str) -> dict[str, Change]:
+    """By date, what happens to rows that are there already; only dates where something does."""
+    place = pc.index_in(known["image_id"], value_set=listing["image_id"].combine_chunks())
+    gone = place.is_null()
+    current = pc.is_in(_read_as(known), value_set=_read_as(listing).combine_chunks())
+    read_again = pc.is_in(known["image_id"], value_set=work["image_id"].combine_chunks())
+    superseded = pc.and_(pc.invert(gone), pc.or_(read_again, pc.invert(current)))
+    fresh = listing["object_version"].take(place)
+    described = pc.and_(pc.invert(superseded), pc.fill_null(pc.not_equal(fresh, known["object_version"]), False))
+    if on_vanished == "drop":
+        dropped, marked = pc.or_(superseded, gone), pa.array([False] * known.num_rows)
+    else:
+        dropped, marked = superseded, pc.and_(gone, pc.invert(known["vanished"]))
+    changes = {}
+    for date in sorted(set(known["date"].filter(pc.or_(pc.or_(dropped, marked), described)).to_pylist())):
+        here = pc.equal(known["date"], date)
+        ids = [known["image_id"].filter(pc.and_(here, mask)).combine_chunks() for mask in (dropped, marked, described)]
+        changes[date] = Change(ids[0], ids[1], _described(listing, ids[2]))
+    return changes
+
+
+def _described(listing: pa.Table, ids: pa.Array) -> pa.Table | None:
+    if not len(ids):
+        return None
+    rows = listing.filter(pc.is_in(listing["image_id"], value_set=ids))
+    return rows.select([name for name in ("image_id", "object_version", "metadata") if name in rows.column_names])
+
+
+def _compose_dates(context: Context, fragments: list[Fragment], changes: dict[str, Change], stage: str) -> None:
+    store, part_bytes = context.store(IMAGES), context.config.resources.part_bytes
+    redo = store.extra.get("stage") != stage
+    nothing = Change(pa.array([], pa.string()), pa.array([], pa.string()), None)
+    dates = sorted({date for fragment in fragments for date in fragment.dates} | set(changes))
+    for date in [date for date in store.partitions if redo and date not in dates]:
+        store.remove(date)
+    if not dates:
+        return
+    calls = []
+    for date in dates:
+        old = None if redo else store.partitions.get(date)
+        pieces = Pieces(store, date, old, tuple((f.path, f.bytes) for f in fragments if date in f.dates))
+        calls.append(Call(date, compose_images, (pieces, changes.get(date, nothing), part_bytes)))
+    context.reporter.start("images by date", len(dates), "dates")
+    for date, staged in context.engine().call(calls):
+        if staged.rows:
+            store.commit(date, staged, stage)
+        elif date in store.partitions:
+            store.remove(date)
+        context.reporter.advance(1)
+    context.reporter.finish()
+
+
+def _check_total(store: TableStore, listing: pa.Table, known: pa.Table, on_vanished: str) -> None:
+    """Rows in = rows out: every listed image, and the vanished that are kept, has exactly one row."""
+    gone = pc.sum(pc.index_in(known["image_id"], value_set=listing["image_id"].combine_chunks()).is_null()).as_py() or 0
+    expected = listing.num_rows + (gone if on_vanished == "mark" else 0)
+    found = sum(one.rows for one in store.partitions.values())
+    if found != expected:
+        raise CommitError(
+            f"images: {found} rows where {expected} images are known; run `imagetracks sweep` and run again, "
+            "and report it if it persists"
+        )

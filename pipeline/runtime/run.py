@@ -1,0 +1,46 @@
+"""A run: every stage in order, each doing only what is stale."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pipeline.config import Config
+from pipeline.runtime.context import Context, Reporter
+from pipeline.runtime.engine import Engine
+from pipeline.runtime.fingerprints import run_fingerprints
+from pipeline.runtime.fit import run_projection
+from pipeline.runtime.ingest import run_ingest
+from pipeline.runtime.steps import run_stage
+from pipeline.stages.catalog import DATE_STAGES
+from pipeline.workspace import collection_name, open_workspace
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a person asked for; ``dates`` are the first and last to work on (both included), None: no bound."""
+
+    collection: str
+    workspace: str
+    manifest: str | None = None
+    dates: tuple[str | None, str | None] = (None, None)
+    refit: bool = False
+
+
+def run(request: Request, config: Config, make_engine: Callable[[], Engine], reporter: Reporter) -> Context:
+    """Bring the workspace up to date with the collection; ``Context.done`` says what was computed.
+
+    Raises:
+        ImagetracksError: for a person to read; what was committed before stays.
+    """
+    workspace = open_workspace(request.workspace, collection_name(request.collection))
+    context = Context(workspace, config, make_engine, reporter, request.dates)
+    try:
+        if workspace.was_killed():
+            workspace.sweep()
+        run_ingest(context, request.collection, request.manifest)
+        run_fingerprints(context)
+        run_projection(context, request.refit)
+        for stage in DATE_STAGES:
+            run_stage(context, stage)
+    finally:
+        context.close()
+    return context

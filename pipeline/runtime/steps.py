@@ -1,0 +1,186 @@
+"""Stages over whole dates: what is stale, the work as engine calls, the commits (the verbs group and fold)."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline import schemas
+from pipeline.digests import digest
+from pipeline.params import Params
+from pipeline.parts import Staged
+from pipeline.runtime.context import Context
+from pipeline.runtime.engine import Call
+from pipeline.stages.catalog import Read, Stage
+from pipeline.tablestore import Manifest, TableStore
+
+_ROWS_PER_BATCH = 1 << 18
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where one read of a stage lies: partitions of a table with the manifests that were current at planning."""
+
+    store: TableStore
+    columns: tuple[str, ...]
+    partitions: tuple[tuple[str, Manifest], ...]
+    many: bool
+
+    def load(self) -> Any:
+        """The rows: one table, a list of (partition, table), or None if there is none."""
+        found = [(name, self.store.read(name, self.columns, manifest)) for name, manifest in self.partitions]
+        if self.many:
+            return found
+        return found[0][1] if found else None
+
+    def digest(self) -> list[Any]:
+        """What the rows depend on; the date counts where it may be another than the stage's."""
+        return [[name, manifest.content_of(self.columns)] for name, manifest in self.partitions]
+
+
+@dataclass(frozen=True)
+class Work:
+    """One date's work for one stage."""
+
+    stage: Stage
+    date: str
+    sources: Mapping[str, Source]
+    digest: str
+
+    def call(self, params: Params | None, stores: tuple[TableStore, ...], part_bytes: int) -> Call:
+        """The work as an engine takes it."""
+        return Call(self.date, run_date, (self, params, stores, part_bytes), self.stage.wants_gpu)
+
+
+def run_date(
+    work: Work, params: Params | None, stores: tuple[TableStore, ...], part_bytes: int, *, threads: int, gpu: bool
+) -> list[Staged]:
+    """On a worker: read, compute, check, stage; only descriptors go back."""
+    tables = {name: source.load() for name, source in work.sources.items()}
+    results = work.stage.run(work.date, tables, params, threads, gpu)
+    return [store.stage(work.date, _batches(rows), part_bytes) for store, rows in zip(stores, results, strict=True)]
+
+
+def run_stage(context: Context, stage: Stage) -> None:
+    """Bring a stage's tables up to date: remove what has lost its input, compute what is stale, commit."""
+    stores = tuple(context.store(table) for table in stage.writes)
+    _remove_gone(context, stage, stores)
+    if stage.in_order:
+        _run_in_order(context, stage, stores)
+    else:
+        stale = [work for work in plan(context, stage) if is_stale(work, stores)]
+        _run_all(context, stage, stale, stores)
+    for store in stores:
+        store.flush()
+
+
+def plan(context: Context, stage: Stage) -> Iterator[Work]:
+    """The stage's work for every date in the window whose inputs are all there, dates ascending."""
+    dates = stage_dates(context, stage)
+    for index, date in enumerate(dates):
+        if context.in_window(date):
+            work = plan_date(context, stage, dates, index)
+            if work is not None:
+                yield work
+
+
+def plan_date(context: Context, stage: Stage, dates: list[str], index: int) -> Work | None:
+    """The work of one date as things stand; None while an input is not there yet."""
+    sources = {read.name: _source(context, read, dates, index) for read in stage.reads}
+    for read in stage.reads:
+        if read.where in ("same", "model") and not read.optional and not sources[read.name].partitions:
+            return None
+    params = _params(context, stage)
+    value = [stage.name, stage.version, params.model_dump(mode="json") if params else None]
+    inputs = {name: source.digest() for name, source in sources.items()}
+    return Work(stage, dates[index], sources, digest([*value, inputs]))
+
+
+def is_stale(work: Work, stores: tuple[TableStore, ...]) -> bool:
+    """Whether any of the stage's tables lacks this date or has it from other inputs."""
+    return any(
+        work.date not in store.partitions or store.partitions[work.date].digest != work.digest for store in stores
+    )
+
+
+def stage_dates(context: Context, stage: Stage) -> list[str]:
+    """The dates of the stage's first read, ascending."""
+    first = context.store(stage.reads[0].table)
+    return [date for date in first.partitions if stage.undated or date != schemas.UNDATED]
+
+
+def _run_all(context: Context, stage: Stage, stale: list[Work], stores: tuple[TableStore, ...]) -> None:
+    if not stale:
+        return
+    engine = context.engine()
+    context.reporter.start(stage.name, len(stale), "dates")
+    works = {work.date: work for work in stale}
+    params, part_bytes = _params(context, stage), context.config.resources.part_bytes
+    for date, staged in engine.call(work.call(params, stores, part_bytes) for work in stale):
+        _commit(context, works[date], stores, staged)
+    context.reporter.finish()
+
+
+def _run_in_order(context: Context, stage: Stage, stores: tuple[TableStore, ...]) -> None:
+    """A fold: each date is planned when the dates before it are committed, so it stops where nothing changes."""
+    dates = stage_dates(context, stage)
+    window = [index for index, date in enumerate(dates) if context.in_window(date)]
+    started = False
+    for index in window:
+        work = plan_date(context, stage, dates, index)
+        if work is None or not is_stale(work, stores):
+            continue
+        engine = context.engine()
+        if not started:
+            context.reporter.start(stage.name, len(window) - window.index(index), "dates")
+            started = True
+        call = work.call(_params(context, stage), stores, context.config.resources.part_bytes)
+        for _, staged in engine.call([call]):
+            _commit(context, work, stores, staged)
+    if started:
+        context.reporter.finish()
+
+
+def _commit(context: Context, work: Work, stores: tuple[TableStore, ...], staged: list[Staged]) -> None:
+    for store, one in zip(stores, staged, strict=True):
+        like = work.stage.rows_as.get(store.table.name)
+        expected = sum(manifest.rows for _, manifest in work.sources[like].partitions) if like else None
+        store.commit(work.date, one, work.digest, expected)
+    context.done[work.stage.name] += 1
+    context.reporter.advance(1)
+
+
+def _remove_gone(context: Context, stage: Stage, stores: tuple[TableStore, ...]) -> None:
+    """Dates whose images are gone lose what was made of them; ``--dates`` does not hide that."""
+    dates = set(stage_dates(context, stage))
+    for store in stores:
+        for date in [date for date in store.partitions if date not in dates]:
+            context.workspace.begin()
+            store.remove(date)
+
+
+def _source(context: Context, read: Read, dates: list[str], index: int) -> Source:
+    store = context.store(read.table)
+    if read.where == "model":
+        wanted = [store.extra.get("model")]
+    else:
+        reach = context.config.link.max_gap + 1
+        wanted = {
+            "same": dates[index : index + 1],
+            "previous": dates[max(0, index - 1) : index],
+            "before": dates[max(0, index - reach) : index],
+            "after": dates[index + 1 : index + 1 + reach],
+        }[read.where]
+    found = tuple((name, store.partitions[name]) for name in wanted if name in store.partitions)
+    return Source(store, read.columns, found, many=read.where in ("before", "after"))
+
+
+def _params(context: Context, stage: Stage) -> Params | None:
+    return None if stage.section is None else getattr(context.config, stage.section)
+
+
+def _batches(rows: pa.Table) -> Iterator[pa.Table]:
+    yield rows.slice(0, _ROWS_PER_BATCH)
+    for start in range(_ROWS_PER_BATCH, rows.num_rows, _ROWS_PER_BATCH):
+        yield rows.slice(start, _ROWS_PER_BATCH)

@@ -1,0 +1,170 @@
+"""The stages that work on a whole date at once: which tables each reads and writes, and the function in between.
+
+A stage is a frozen value; the runtime decides where and when it runs and what is stale.  ``tables`` holds what the
+stage reads by the names given in ``reads``; every function here can be called in a REPL with Arrow tables.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import pyarrow as pa
+
+from pipeline import schemas
+from pipeline.schemas import Table
+
+Tables = Mapping[str, Any]
+"""Name -> Arrow table; for ``before`` and ``after`` a list of (date, table), dates ascending; None where optional."""
+
+Run = Callable[..., tuple[pa.Table, ...]]
+
+
+@dataclass(frozen=True)
+class Read:
+    """A table a stage reads, and only these columns of it: a change elsewhere does not make the stage stale.
+
+    ``where``: the ``same`` date; the current ``model``; the ``previous`` date; up to ``link.max_gap + 1`` dates
+    ``before`` or ``after`` it.
+    """
+
+    name: str
+    table: Table
+    columns: tuple[str, ...]
+    where: Literal["same", "model", "previous", "before", "after"] = "same"
+    optional: bool = False
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A date's work.  The first read's dates are the stage's; ``undated`` says whether the undated partition is one.
+
+    ``section`` names its parameters in the config, None if it has none.  ``version`` is raised when the function's
+    results change: everything it wrote is then stale.  ``rows_as``: a written table that has a row for each row of
+    one that is read, checked at every commit.
+    """
+
+    name: str
+    version: int
+    section: str | None
+    reads: tuple[Read, ...]
+    writes: tuple[Table, ...]
+    run: Run
+    rows_as: Mapping[str, str] = field(default_factory=dict)
+    undated: bool = True
+    wants_gpu: bool = False
+
+    @property
+    def in_order(self) -> bool:
+        """A fold: a date needs what this stage wrote for the dates before it."""
+        return any(read.where in ("before", "previous") and read.table in self.writes for read in self.reads)
+
+
+def _neighbors(date: str, tables: Tables, params: Any, threads: int, gpu: bool) -> tuple[pa.Table, ...]:  # noqa: ARG001
+    from pipeline.stages.neighbors import neighbors
+
+    return (neighbors(tables["fingerprints"], tables["model"], params, threads=threads, gpu=gpu),)
+
+
+def _cluster(date: str, tables: Tables, params: Any, threads: int, gpu: bool) -> tuple[pa.Table, ...]:
+    from pipeline.stages.cluster import cluster
+
+    given = (tables["fingerprints"], tables["model"], tables["neighbors"])
+    return cluster(date, *given, params, threads=threads, gpu=gpu)
+
+
+def _link(date: str, tables: Tables, params: Any, threads: int, gpu: bool) -> tuple[pa.Table, ...]:  # noqa: ARG001
+    from pipeline.stages.exemplars import exemplars
+    from pipeline.stages.link import link_date
+
+    shown = exemplars(tables["clusters"], tables["fingerprints"], tables["model"])
+    result = link_date(date, tables["clusters"], shown, tables["states"], tables["calibration"], params)
+    return (result.links, result.events, result.link_state, result.calibration)
+
+
+def _tracks(date: str, tables: Tables, params: Any, threads: int, gpu: bool) -> tuple[pa.Table, ...]:  # noqa: ARG001
+    from pipeline.stages.tracks import tracks
+
+    return (tracks(date, tables["images"], tables["assignments"], tables["links"]),)
+
+
+def _track_summary(date: str, tables: Tables, params: Any, threads: int, gpu: bool) -> tuple[pa.Table, ...]:  # noqa: ARG001
+    from pipeline.stages.tracks import track_summary
+
+    later = [links for _, links in tables["later_links"]]
+    return (track_summary(date, tables["link_state"], later, params.max_gap),)
+
+
+_FINGERPRINTS = Read("fingerprints", schemas.FINGERPRINTS, ("image_id", "vector"))
+_MODEL = Read("model", schemas.PROJECTION, tuple(schemas.PROJECTION.names), "model")
+
+NEIGHBORS = Stage(
+    name="neighbors",
+    version=1,
+    section="neighbors",
+    reads=(_FINGERPRINTS, _MODEL),
+    writes=(schemas.NEIGHBORS,),
+    run=_neighbors,
+    wants_gpu=True,
+)
+
+CLUSTER = Stage(
+    name="cluster",
+    version=1,
+    section="cluster",
+    reads=(
+        _FINGERPRINTS,
+        _MODEL,
+        Read("neighbors", schemas.NEIGHBORS, tuple(schemas.NEIGHBORS.names)),
+    ),
+    writes=(schemas.ASSIGNMENTS, schemas.CLUSTERS),
+    run=_cluster,
+    rows_as={"assignments": "fingerprints"},
+    wants_gpu=True,
+)
+
+LINK = Stage(
+    name="link",
+    version=1,
+    section="link",
+    reads=(
+        Read("clusters", schemas.CLUSTERS, tuple(schemas.CLUSTERS.names)),
+        _FINGERPRINTS,
+        _MODEL,
+        Read("states", schemas.LINK_STATE, tuple(schemas.LINK_STATE.names), "before"),
+        Read("calibration", schemas.CALIBRATION, tuple(schemas.CALIBRATION.names), "previous", optional=True),
+    ),
+    writes=(schemas.LINKS, schemas.EVENTS, schemas.LINK_STATE, schemas.CALIBRATION),
+    run=_link,
+    rows_as={"links": "clusters", "link_state": "clusters"},
+    undated=False,
+)
+
+TRACKS = Stage(
+    name="tracks",
+    version=1,
+    section=None,
+    reads=(
+        Read("images", schemas.IMAGES, ("image_id", "uri", "captured_at")),
+        Read("assignments", schemas.ASSIGNMENTS, ("image_id", "cluster_id")),
+        Read("links", schemas.LINKS, ("cluster_id", "track_id", "probability"), optional=True),
+    ),
+    writes=(schemas.TRACKS,),
+    run=_tracks,
+    rows_as={"tracks": "images"},
+)
+
+TRACK_SUMMARY = Stage(
+    name="track_summary",
+    version=1,
+    section="link",
+    reads=(
+        Read("link_state", schemas.LINK_STATE, tuple(schemas.LINK_STATE.names)),
+        Read("later_links", schemas.LINKS, ("track_id",), "after"),
+    ),
+    writes=(schemas.TRACK_SUMMARY,),
+    run=_track_summary,
+    undated=False,
+)
+
+DATE_STAGES = (NEIGHBORS, CLUSTER, LINK, TRACKS, TRACK_SUMMARY)
+"""In the order in which a run takes them."""
