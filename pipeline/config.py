@@ -1,8 +1,9 @@
 """The one config of a run: every stage's parameters, which change results, and the resources, which do not (rule 7)."""
 
 from collections.abc import Sequence
+from typing import TypeVar
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from pipeline.params import Params
 from pipeline.resources import Resources
@@ -15,25 +16,29 @@ from pipeline.stages.neighbors import NeighborsParams
 from pipeline.stages.projection import ProjectionParams
 
 
+Section = TypeVar("Section", bound=BaseModel)
+
+
+def _section(model: type[Section], description: str) -> Section:
+    """A field that holds a section; pydantic's own annotations say of a field what it makes of it, a value."""
+    return Field(default_factory=model, description=description)
+
+
 class Config(Params):
     """Everything that can be set; a stage receives its own section only."""
 
     clustering: str = Field(
-        "default",
+        default="default",
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$",
         description="Name of the clustering; its tables lie in WORKSPACE/clusterings/<name>.",
     )
-    ingest: IngestParams = Field(default_factory=IngestParams, description="Reading, dating and shrinking the images.")
-    fingerprint: FingerprintParams = Field(default_factory=FingerprintParams, description="An image's vector.")
-    projection: ProjectionParams = Field(
-        default_factory=ProjectionParams, description="From fingerprints to the vectors that are compared."
-    )
-    neighbors: NeighborsParams = Field(default_factory=NeighborsParams, description="A date's kNN graph.")
-    cluster: ClusterParams = Field(default_factory=ClusterParams, description="Clustering a date.")
-    link: LinkParams = Field(default_factory=LinkParams, description="Linking clusters from date to date.")
-    resources: Resources = Field(
-        default_factory=Resources, description="What a run may use; nothing here changes a result."
-    )
+    ingest: IngestParams = _section(IngestParams, "Reading, dating and shrinking the images.")
+    fingerprint: FingerprintParams = _section(FingerprintParams, "An image's vector.")
+    projection: ProjectionParams = _section(ProjectionParams, "From fingerprints to the vectors that are compared.")
+    neighbors: NeighborsParams = _section(NeighborsParams, "A date's kNN graph.")
+    cluster: ClusterParams = _section(ClusterParams, "Clustering a date.")
+    link: LinkParams = _section(LinkParams, "Linking clusters from date to date.")
+    resources: Resources = _section(Resources, "What a run may use; nothing here changes a result.")
 
 
 def load_config(file: str | None, overrides: Sequence[str] = ()) -> Config:

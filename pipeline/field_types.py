@@ -46,8 +46,9 @@ def _choice(annotation: Any, limits: str) -> str:
         return values[0] if len(values) == 1 else "one of " + ", ".join(values)
     origin = get_origin(annotation) or annotation
     if origin in (tuple, list, frozenset, set, Sequence):
-        items = [item for item in get_args(annotation) if item is not Ellipsis]
-        return "a list" + (f" of {_choice(items[0], '')}" if items else "")
+        items = get_args(annotation)
+        length = f" of {len(items)}" if origin is tuple and Ellipsis not in items else ""
+        return f"a list{length}" + (f", each {_choice(items[0], '')}" if items else "")
     if origin in (dict, Mapping):
         return "a mapping"
     words = _WORDS.get(origin, getattr(origin, "__name__", str(origin)))

@@ -8,15 +8,21 @@ class Resources(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    num_cpus: int | None = Field(None, ge=1, description="CPUs to use; null for all that Ray sees.")
-    num_gpus: int | None = Field(None, ge=0, description="GPUs to use; null for all that Ray sees.")
+    num_cpus: int | None = Field(default=None, ge=1, description="CPUs to use; null for all that Ray sees.")
+    num_gpus: int | None = Field(default=None, ge=0, description="GPUs to use; null for all that Ray sees.")
     threads: int | None = Field(
-        None, ge=1, description="Threads of one task of a whole date; null for its share of the CPUs."
+        default=None, ge=1, description="Threads of one task of a whole date; null for its share of the CPUs."
     )
-    rows_per_fragment: int = Field(256, ge=1, description="Images handed from one step of a map stage to the next.")
-    part_bytes: int = Field(128 * 2**20, ge=2**16, description="Size of a part that regrouping aims at, in bytes.")
-    fetch_concurrency: int = Field(16, ge=1, le=1024, description="Objects that one worker reads at a time.")
-    retries: int = Field(3, ge=0, le=100, description="Times a read, or a task whose worker died, is tried again.")
+    rows_per_fragment: int = Field(
+        default=256, ge=1, description="Images handed from one step of a map stage to the next."
+    )
+    part_bytes: int = Field(
+        default=128 * 2**20, ge=2**16, description="Size of a part that regrouping aims at, in bytes."
+    )
+    fetch_concurrency: int = Field(default=16, ge=1, le=1024, description="Objects that one worker reads at a time.")
+    retries: int = Field(
+        default=3, ge=0, le=100, description="Times a read, or a task whose worker died, is tried again."
+    )
     max_failed_fraction: float = Field(
-        0.5, ge=0, le=1, description="A run stops when more of its images (of at least 20) fail for good."
+        default=0.5, ge=0, le=1, description="A run stops when more of its images (of at least 20) fail for good."
     )

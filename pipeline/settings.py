@@ -62,6 +62,9 @@ def read_settings(model: type[Model], file: str | None, overrides: Sequence[str]
     except ValidationError as error:
         messages = dict.fromkeys(_explain(model, detail, values, places) for detail in error.errors())
         raise UserError("\n".join(messages)) from None
+    except UserError as error:  # a validator's own, which says the key but not where it was given
+        place = next((place for key, place in places.items() if str(error).startswith(".".join(key))), None)
+        raise UserError(f"{place}: {error}" if place else str(error)) from None
 
 
 def _read_file(file: str, places: Places) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The seam to storage: anything that fsspec opens, and a put that is seen whole or not at all."""
 
 import os
+import re
 import uuid
 from pathlib import Path
 from typing import Any
@@ -88,3 +89,8 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def redact(text: str) -> str:
+    """``text`` without what may be a secret in a URI: user and password, and the query (signatures, tokens)."""
+    return re.sub(r"(://[^\s?'\"]*)\?[^\s'\"]*", r"\1?***", re.sub(r"://[^/\s@'\"]*@", "://***@", text))

@@ -17,6 +17,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from pipeline.digests import digest
 from pipeline.errors import CommitError
 from pipeline.parts import Part, Staged, open_part, put_part, read_part, stage_parts
 from pipeline.schemas import Table
@@ -27,12 +28,21 @@ _HEAD, _MANIFEST, _STAGING, _FRAGMENTS = "_head.json", "_manifest.json", "_stagi
 
 @dataclass(frozen=True)
 class Manifest:
-    """A committed partition: its parts, what it was computed from (``digest``) and what it holds (``content``)."""
+    """A committed partition: its parts, what it was computed from, and what it holds.
 
-    digest: str
+    ``inputs``: name -> value or digest: the stage's version, its parameters, the contents it read.  ``content``: a
+    digest a column.  ``failed``: reason -> rows.
+    """
+
+    inputs: Mapping[str, str]
     parts: tuple[Part, ...]
     content: Mapping[str, str]
     failed: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        """One digest of all inputs: the partition is up to date while it is what a new run would compute."""
+        return digest(dict(self.inputs))
 
     @property
     def rows(self) -> int:
@@ -142,7 +152,9 @@ class TableStore:
 
     # -- writing: the driver
 
-    def commit(self, partition: str, staged: Staged, digest: str, expected_rows: int | None = None) -> Manifest:
+    def commit(
+        self, partition: str, staged: Staged, inputs: Mapping[str, str], expected_rows: int | None = None
+    ) -> Manifest:
         """Publish staged parts as the partition's whole content.
 
         The parts are copied beside the old ones, one manifest is put (the commit), then the old parts are deleted.
@@ -163,7 +175,7 @@ class TableStore:
         for part in parts:
             if part.name not in kept:
                 self._copy(f"{staged.folder}/{part.name}", f"{folder}/{part.name}")
-        manifest = Manifest(digest, parts, dict(staged.content), dict(staged.failed))
+        manifest = Manifest(dict(inputs), parts, dict(staged.content), dict(staged.failed))
         put_atomic(self.filesystem, f"{folder}/{_MANIFEST}", _json(asdict(manifest)))
         gone = kept - {part.name for part in parts}
         self._remove_files([f"{folder}/{name}" for name in sorted(gone)])
@@ -258,7 +270,7 @@ class TableStore:
 
 
 def _manifest(value: Mapping[str, Any]) -> Manifest:
-    return Manifest(value["digest"], tuple(Part(**part) for part in value["parts"]), value["content"], value["failed"])
+    return Manifest(value["inputs"], tuple(Part(**part) for part in value["parts"]), value["content"], value["failed"])
 
 
 def _json(value: Any) -> bytes:

@@ -6,12 +6,12 @@ from typing import Any
 from fsspec.implementations.memory import MemoryFileSystem
 
 
-class Crash(Exception):
+class CrashError(Exception):
     """The process died."""
 
 
 class CrashingFileSystem(MemoryFileSystem):
-    """Memory of its own; raises :class:`Crash` before or after its n-th change, then refuses everything."""
+    """Memory of its own; raises :class:`CrashError` before or after its n-th change, then refuses everything."""
 
     cachable = False
 
@@ -41,12 +41,12 @@ class CrashingFileSystem(MemoryFileSystem):
         if self._inside:  # one change made of several calls is one
             return work(*args, **kwargs)
         if self.dead:
-            raise Crash
+            raise CrashError
         self.changes += 1
         here = self.changes == self.crash_at
         if here and not self.crash_after:
             self.dead = True
-            raise Crash
+            raise CrashError
         self._inside = True
         try:
             result = work(*args, **kwargs)
@@ -54,7 +54,7 @@ class CrashingFileSystem(MemoryFileSystem):
             self._inside = False
         if here:
             self.dead = True
-            raise Crash
+            raise CrashError
         return result
 
     def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **kwargs: Any) -> Any:

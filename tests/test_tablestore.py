@@ -13,7 +13,7 @@ from pipeline.digests import content_digests
 from pipeline.errors import CommitError, SchemaError
 from pipeline.schemas import ASSIGNMENTS
 from pipeline.tablestore import TableStore
-from tests.crashing import Crash, CrashingFileSystem
+from tests.crashing import CrashError, CrashingFileSystem
 
 DAY = "2024-05-01"
 
@@ -30,9 +30,9 @@ def store_on(filesystem: CrashingFileSystem) -> TableStore:
     return TableStore(filesystem, "/ws/assignments", ASSIGNMENTS)
 
 
-def commit(store: TableStore, table: pa.Table, digest: str = "d", day: str = DAY, part_bytes: int = 1 << 20) -> None:
+def commit(store: TableStore, table: pa.Table, version: str = "d", day: str = DAY, part_bytes: int = 1 << 20) -> None:
     batches = [table.slice(start, 1) for start in range(table.num_rows)] or [table]
-    store.commit(day, store.stage(day, batches, part_bytes), digest, table.num_rows)
+    store.commit(day, store.stage(day, batches, part_bytes), {"version": version}, table.num_rows)
 
 
 def glob_parts(store: TableStore) -> list[str]:
@@ -48,7 +48,7 @@ def test_a_table_reads_back_the_same_however_it_was_split(ids: set[str], cuts: s
     pieces = [whole.slice(start, stop - start) for start, stop in itertools.pairwise(ends)]
     store = store_on(CrashingFileSystem())
     staged = store.stage(DAY, pieces, part_bytes=1)
-    manifest = store.commit(DAY, staged, "d", len(ids))
+    manifest = store.commit(DAY, staged, {"version": "d"}, len(ids))
     assert store.read(DAY).equals(whole)
     assert dict(manifest.content) == dict(content_digests(whole))
     assert manifest.rows == len(ids)
@@ -75,7 +75,7 @@ def test_rows_lost_on_the_way_stop_the_commit_and_leave_the_old_content() -> Non
     commit(store, rows("a", "b"))
     staged = store.stage(DAY, [rows("a")], 1 << 20)
     with pytest.raises(CommitError, match="1 rows came out where 2 went in"):
-        store.commit(DAY, staged, "e", expected_rows=2)
+        store.commit(DAY, staged, {"version": "e"}, expected_rows=2)
     assert store.read(DAY)["image_id"].to_pylist() == ["a", "b"]
 
 
@@ -92,8 +92,8 @@ def test_equal_content_from_other_inputs_writes_a_manifest_and_no_part() -> None
     store = store_on(CrashingFileSystem())
     commit(store, rows("a", "b"), "d")
     before = glob_parts(store)
-    store.commit(DAY, store.stage(DAY, [rows("a"), rows("b")], part_bytes=1), "e", 2)
-    assert store.partitions[DAY].digest == "e"
+    store.commit(DAY, store.stage(DAY, [rows("a"), rows("b")], part_bytes=1), {"version": "e"}, 2)
+    assert store.partitions[DAY].inputs == {"version": "e"}
     assert glob_parts(store) == before
     assert store.read(DAY)["image_id"].to_pylist() == ["a", "b"]
 
@@ -136,7 +136,7 @@ def test_a_crash_at_every_single_write_leaves_old_or_new_and_the_sweep_repairs(a
         filesystem = CrashingFileSystem()
         filesystem.arm(change, after)
         reached = 0
-        with suppress(Crash):
+        with suppress(CrashError):
             for _ in history(store_on(filesystem)):
                 reached += 1
         store = store_on(filesystem.revive())

@@ -7,11 +7,8 @@ DIGEST_BYTES = 16
 
 
 def image_id(key: str) -> str:
-    """32 hex digits of BLAKE2b over an image's key relative to the collection root, or its id column's text.
-
-    A key that is not valid Unicode (a file name in a legacy encoding) is hashed as the bytes it has on disk.
-    """
-    return blake2b(key.encode("utf-8", "surrogateescape"), digest_size=DIGEST_BYTES).hexdigest()
+    """32 hex digits of BLAKE2b over an image's key relative to the collection root, or its id column's text."""
+    return blake2b(key.encode(), digest_size=DIGEST_BYTES).hexdigest()
 
 
 def content_hash(data: bytes) -> str:

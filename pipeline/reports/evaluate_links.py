@@ -83,7 +83,8 @@ def scored_events(
 
 
 def _codes(values: pa.ChunkedArray, order: pa.Array) -> Ints:
-    return np.asarray(pc.fill_null(pc.index_in(values, order), -1).to_numpy(zero_copy_only=False), np.int64)
+    found = pc.index_in(pc.cast(values, pa.string()), order)
+    return np.asarray(pc.fill_null(found, -1).to_numpy(zero_copy_only=False), np.int64)
 
 
 def _within(events: Happening, num_dates: int) -> Happening:

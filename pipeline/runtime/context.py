@@ -58,14 +58,21 @@ class Context:
 
     def store(self, table: Table) -> TableStore:
         """The store of a table under this run's extractor and clustering."""
-        names = {
-            "images": None,
-            "extractor": extractor_folder(self.config.fingerprint.extractor),
-            "clustering": self.config.clustering,
-        }
-        return self.workspace.store(table, names[table.folder])
+        return self.workspace.store(table, self._name(table))
+
+    def table_uri(self, table: Table) -> str:
+        """Where a table lies, as a person writes it."""
+        return self.workspace.table_uri(table, self._name(table))
 
     def in_window(self, date: str) -> bool:
         """Whether ``--dates`` takes this date in; both ends belong to it."""
         first, last = self.dates
         return (first is None or date >= first) and (last is None or date <= last)
+
+    def _name(self, table: Table) -> str | None:
+        names = {
+            "images": None,
+            "extractor": extractor_folder(self.config.fingerprint.extractor),
+            "clustering": self.config.clustering,
+        }
+        return names[table.folder]

@@ -5,6 +5,7 @@ to build, and a writer; ``call`` runs independent functions, a few at a time (gr
 What comes back is descriptors, never rows (DESIGN.md §3).
 """
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -82,8 +83,8 @@ class LocalEngine:
 
     num_workers = 1
 
-    def __init__(self, threads: int) -> None:
-        self._threads = threads
+    def __init__(self, threads: int | None = None) -> None:
+        self._threads = threads or os.cpu_count() or 1
 
     def map(self, job: MapJob, progress: Progress) -> list[Fragment]:
         """See :class:`Engine`."""

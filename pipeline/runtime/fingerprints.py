@@ -5,9 +5,10 @@ date whose images changed, the rows that lack a vector are computed from ``image
 again from those that hold and the new ones.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,6 +18,7 @@ from pipeline.parts import Staged, read_rows, read_where
 from pipeline.runtime.context import Context
 from pipeline.runtime.engine import Call, Fragment, MapJob
 from pipeline.runtime.fragments import FragmentWriter, Pieces, compose, describe
+from pipeline.runtime.staleness import parameters, why_stale
 from pipeline.schemas import FINGERPRINTS, IMAGES
 from pipeline.stages.fingerprint import Fingerprinter, FingerprintParams, extractor_digest, pixels_keys
 from pipeline.tablestore import Manifest, TableStore
@@ -27,7 +29,7 @@ _READS = ("image_id", "content_hash", "region", "reason")
 """The columns of ``images`` that decide a fingerprint; the pixels follow from them and the ingest parameters."""
 
 _ROWS_PER_READ = 1024
-_KEYS = ("image_id", "pixels_key")
+_HELD_BY = ("image_id", "pixels_key", "reason")
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class DateWork:
     date: str
     images: Manifest
     old: Manifest | None
-    digest: str
+    inputs: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -62,50 +64,52 @@ class Reader:
 class Worker:
     """Built once in each process: the extractor; keeps the date beside the fingerprint."""
 
-    def __init__(self, params: FingerprintParams, *, device: str, threads: int) -> None:
+    def __init__(
+        self, params: FingerprintParams, made_by: str, *, device: Literal["cpu", "cuda"], threads: int
+    ) -> None:
         self._fingerprint = Fingerprinter(params, device=device, threads=threads)
+        self._made_by = made_by
 
     def __call__(self, images: pa.Table) -> pa.Table:
         """Images with their date -> fingerprints with their date."""
-        rows: pa.Table = self._fingerprint(images.drop_columns(["date"]))
+        rows = self._fingerprint(images.drop_columns(["date"]), self._made_by)
         return rows.append_column("date", images["date"])
 
 
 def run_fingerprints(context: Context) -> None:
     """Bring ``fingerprints`` up to date with ``images``."""
     store, images = context.store(FINGERPRINTS), context.store(IMAGES)
-    made_by = _made_by(context)
+    maker = makers(context)
+    made_by = digest(maker)
     for date in [date for date in store.partitions if date not in images.partitions]:
         context.workspace.begin()
         store.remove(date)
-    stale = stale_dates(context, made_by)
+    stale = stale_dates(context, maker)
     if stale:
         context.workspace.begin()
         fragments = _map(context, stale, made_by)
-        _compose_dates(context, stale, fragments)
-        if {work.date for work in stale_dates(context, made_by)} == set():
-            store.set_extra(made_by=made_by)
+        _compose_dates(context, stale, fragments, made_by)
         store.flush()
         store.drop_fragments()
 
 
-def stale_dates(context: Context, made_by: str) -> list[DateWork]:
+def stale_dates(context: Context, made_by: Mapping[str, str]) -> list[DateWork]:
     """Dates in the window whose fingerprints are missing or were made of other images or by another extractor."""
     store, images = context.store(FINGERPRINTS), context.store(IMAGES)
     works = []
     for date, manifest in images.partitions.items():
-        value = digest(["fingerprints", VERSION, made_by, manifest.content_of(_READS)])
+        inputs = {**made_by, "images": digest(manifest.content_of(_READS))}
         old = store.partitions.get(date)
-        if context.in_window(date) and (old is None or old.digest != value):
-            works.append(DateWork(date, manifest, old if store.extra.get("made_by") == made_by else None, value))
+        if context.in_window(date) and why_stale(old, inputs) is not None:
+            works.append(DateWork(date, manifest, old, inputs))
     return works
 
 
-def _made_by(context: Context) -> str:
-    """The extractor and what shapes its pixels: a vector made by another is not taken over."""
-    ingest = context.config.ingest.model_dump(mode="json")
-    shaping = {name: ingest[name] for name in ("image_px", "jpeg_quality")}
-    return digest([VERSION, extractor_digest(context.config.fingerprint), shaping])
+def makers(context: Context) -> dict[str, str]:
+    """The extractor and what shapes its pixels, as inputs: a vector made by another is not taken over."""
+    everything = parameters("ingest", context.config.ingest)
+    shaping = {name: everything[name] for name in ("ingest.image_px", "ingest.jpeg_quality")}
+    return {"version": str(VERSION), "extractor": extractor_digest(context.config.fingerprint), **shaping}
 
 
 def _map(context: Context, stale: list[DateWork], made_by: str) -> list[Fragment]:
@@ -113,13 +117,14 @@ def _map(context: Context, stale: list[DateWork], made_by: str) -> list[Fragment
     fragments = _left_over(store, made_by)
     units, total = [], 0
     for work in stale:
-        here = [fragment.path for fragment in fragments if work.date in fragment.dates]
-        for unit, rows in _units(context, work, here):
+        here = [fragment for fragment in fragments if work.date in fragment.dates]
+        missing = _missing(context, work, here, made_by) if work.old or here else None
+        for unit, rows in _units(context, work, missing):
             units.append(unit)
             total += rows
     if units:
         reader = Reader(context.store(IMAGES), resources.rows_per_fragment)
-        worker = partial(Worker, context.config.fingerprint)
+        worker = partial(Worker, context.config.fingerprint, made_by)
         context.reporter.start("fingerprints", total, "images")
         writer = FragmentWriter(store, made_by)
         job = MapJob(units, reader, writer, resources.rows_per_fragment, worker, wants_gpu=True)
@@ -138,23 +143,22 @@ def _left_over(store: TableStore, made_by: str) -> list[Fragment]:
     ]
 
 
-def _units(context: Context, work: DateWork, fragments: list[str]) -> Iterator[tuple[pa.Table, int]]:
-    """Spans of the date's parts that have images without a vector, and how many each has."""
+def _units(context: Context, work: DateWork, missing: pa.Array | None) -> Iterator[tuple[pa.Table, int]]:
+    """Spans of the date's parts that have images to do (``missing``; None: all), and how many each has."""
     images = context.store(IMAGES)
-    missing = _missing(context, work, fragments) if work.old or fragments else None
     for part in work.images.parts:
         path = f"{images.folder(work.date)}/{part.name}"
-        ids = None
-        if missing is not None:
-            ids = read_rows(images.filesystem, path, part.bytes, (0, part.rows), ["image_id"])["image_id"]
+        whole = (0, part.rows)
+        ids = read_rows(images.filesystem, path, part.bytes, whole, ["image_id"])["image_id"] if missing else None
         for start in range(0, part.rows, _ROWS_PER_READ):
             stop = min(part.rows, start + _ROWS_PER_READ)
-            wanted = None
-            if ids is not None and missing is not None:
+            if missing is None:
+                yield _unit(work.date, path, part.bytes, (start, stop), None), stop - start
+            elif ids is not None:
                 here = ids.slice(start, stop - start)
                 wanted = here.filter(pc.is_in(here, value_set=missing)).to_pylist()
-            if wanted is None or wanted:
-                yield _unit(work.date, path, part.bytes, (start, stop), wanted), len(wanted or range(start, stop))
+                if wanted:
+                    yield _unit(work.date, path, part.bytes, (start, stop), wanted), len(wanted)
 
 
 def _unit(date: str, path: str, size: int, span: tuple[int, int], wanted: list[str] | None) -> pa.Table:
@@ -164,58 +168,63 @@ def _unit(date: str, path: str, size: int, span: tuple[int, int], wanted: list[s
     return pa.Table.from_pylist([row], schema=schema)
 
 
-def _missing(context: Context, work: DateWork, fragments: list[str]) -> pa.Array:
-    """Ids of the date's images whose vector is neither in the old partition nor in a fragment."""
-    store, images = context.store(FINGERPRINTS), context.store(IMAGES)
-    now = _keyed(images.read(work.date, _READS, work.images))
-    sizes = dict(store.fragments(_made_by(context)))
+def _missing(context: Context, work: DateWork, fragments: list[Fragment], made_by: str) -> pa.Array:
+    """Ids of the date's images whose fingerprint is neither in the old partition nor in a fragment."""
+    store = context.store(FINGERPRINTS)
     of_date = pc.field("date") == work.date
-    have = [read_where(store.filesystem, path, sizes[path], of_date, [*_KEYS, "reason"]) for path in fragments]
+    have = [read_where(store.filesystem, one.path, one.bytes, of_date, _HELD_BY) for one in fragments]
     if work.old:
-        have.append(store.read(work.date, [*_KEYS, "reason"], work.old))
-    done = _holds(pa.concat_tables(have))
-    return now["image_id"].filter(pc.invert(pc.is_in(_holds(now), value_set=done.combine_chunks()))).combine_chunks()
+        have.append(store.read(work.date, _HELD_BY, work.old))
+    images = Images(context.store(IMAGES), work.date, work.images, made_by).read()
+    done = _holds(pa.concat_tables(have)).combine_chunks()
+    return images["image_id"].filter(pc.invert(pc.is_in(_holds(images), value_set=done))).combine_chunks()
 
 
-def compose_fingerprints(
-    pieces: Pieces, images: TableStore, manifest: Manifest, part_bytes: int, *, threads: int, gpu: bool
-) -> Staged:
-    """On a worker: stage one date's fingerprints: a row for each image, old where it holds, else new."""
+@dataclass(frozen=True)
+class Images:
+    """One date's images, as far as they decide which fingerprints hold; sent to workers."""
+
+    store: TableStore
+    date: str
+    manifest: Manifest
+    made_by: str
+
+    def read(self) -> pa.Table:
+        """``image_id``, ``pixels_key`` and ``reason``."""
+        rows = self.store.read(self.date, _READS, self.manifest)
+        keys = pixels_keys(rows, self.made_by)
+        return pa.table({"image_id": rows["image_id"], "pixels_key": keys, "reason": rows["reason"]})
+
+
+def compose_fingerprints(pieces: Pieces, images: Images, part_bytes: int, *, threads: int, gpu: bool) -> Staged:
+    """On a worker: stage one date's fingerprints: a row for each image, the old one where it holds, else the new."""
     del threads, gpu  # no use of either here
-    now = _holds(_keyed(images.read(pieces.date, _READS, manifest))).combine_chunks()
+    wanted = _holds(images.read()).combine_chunks()
 
     def merge(new: pa.Table | None, old: pa.Table | None) -> pa.Table:
-        rows = pa.concat_tables([one for one in (new, old) if one is not None])
-        return rows.filter(pc.is_in(_holds(rows), value_set=now))
+        rows = pa.concat_tables([one for one in (old, new) if one is not None])
+        return rows.filter(pc.is_in(_holds(rows), value_set=wanted))
 
     return pieces.store.stage(pieces.date, compose(pieces, part_bytes, merge), part_bytes)
 
 
-def _keyed(images: pa.Table) -> pa.Table:
-    """``image_id``, ``pixels_key`` and ``reason`` of images."""
-    keys = pixels_keys(images)
-    return pa.table({"image_id": images["image_id"], "pixels_key": keys, "reason": images["reason"]})
-
-
 def _holds(rows: pa.Table) -> pa.ChunkedArray:
     """What must be equal for a fingerprint to hold: the image and its pixels; without pixels, the image's reason."""
-    state = pc.coalesce(rows["pixels_key"], rows["reason"], pa.scalar("", pa.string()))
+    state = pc.coalesce(rows["pixels_key"], rows["reason"])
     return pc.binary_join_element_wise(rows["image_id"], state, " ")
 
 
-def _compose_dates(context: Context, stale: list[DateWork], fragments: list[Fragment]) -> None:
+def _compose_dates(context: Context, stale: list[DateWork], fragments: list[Fragment], made_by: str) -> None:
     store, images = context.store(FINGERPRINTS), context.store(IMAGES)
     works = {work.date: work for work in stale}
     part_bytes = context.config.resources.part_bytes
     calls = []
     for work in stale:
         here = tuple((one.path, one.bytes) for one in fragments if work.date in one.dates)
-        pieces = Pieces(store, work.date, work.old, here)
-        calls.append(Call(work.date, compose_fingerprints, (pieces, images, work.images, part_bytes)))
+        arguments = (Pieces(store, work.date, work.old, here), Images(images, work.date, work.images, made_by))
+        calls.append(Call(work.date, compose_fingerprints, (*arguments, part_bytes)))
     context.reporter.start("fingerprints by date", len(calls), "dates")
     for date, staged in context.engine().call(calls):
-        store.commit(date, staged, works[date].digest, works[date].images.rows)
+        store.commit(date, staged, works[date].inputs, works[date].images.rows)
         context.reporter.advance(1)
     context.reporter.finish()
-
-

@@ -6,7 +6,8 @@ fitted again when its parameters or the extractor change, on request, or when th
 again, a cost that the growth factor spreads over the images that came in between.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,31 +16,32 @@ from pipeline.digests import digest
 from pipeline.parts import Staged
 from pipeline.runtime.context import Context
 from pipeline.runtime.engine import Call
-from pipeline.runtime.fingerprints import VERSION as FINGERPRINTS_VERSION
+from pipeline.runtime.fingerprints import makers
+from pipeline.runtime.staleness import parameters, why_stale
 from pipeline.schemas import FINGERPRINTS, PROJECTION
-from pipeline.stages.fingerprint import extractor_digest
 from pipeline.stages.projection import ProjectionParams, fit, needs_refit, select_sample
 from pipeline.tablestore import Manifest, TableStore
 
 VERSION = 1
+
+_ROWS_PER_BLOCK = 4096
 
 
 def run_projection(context: Context, refit: bool = False) -> None:
     """Fit a model if there is none that fits; remember it as the current one."""
     store, fingerprints = context.store(PROJECTION), context.store(FINGERPRINTS)
     params = context.config.projection
-    made_by = [FINGERPRINTS_VERSION, extractor_digest(context.config.fingerprint)]
-    value = digest(["projection", VERSION, made_by, params.model_dump(mode="json")])
+    inputs = {"version": str(VERSION), "fingerprints": digest(makers(context)), **parameters("projection", params)}
     num_images = sum(one.rows - sum(one.failed.values()) for one in fingerprints.partitions.values())
-    if not num_images or (not refit and _holds(store, value, params, num_images)):
+    if not num_images or (not refit and _holds(store, inputs, params, num_images)):
         return
     context.workspace.begin()
     context.reporter.start("projection", 1, "models")
     partitions = tuple(fingerprints.partitions.items())
     part_bytes = context.config.resources.part_bytes
-    call = Call("projection", fit_model, (fingerprints, partitions, store, params, part_bytes))
+    call = Call("projection", fit_model, (Sample(fingerprints, partitions, params), store, part_bytes))
     for _, (model, staged) in context.engine().call([call]):
-        store.commit(model, staged, value)
+        store.commit(model, staged, inputs)
         store.set_extra(model=model)
     context.done["projection"] += 1
     context.reporter.advance(1)
@@ -47,40 +49,44 @@ def run_projection(context: Context, refit: bool = False) -> None:
     store.flush()
 
 
-def fit_model(
-    fingerprints: TableStore,
-    partitions: tuple[tuple[str, Manifest], ...],
-    store: TableStore,
-    params: ProjectionParams,
-    part_bytes: int,
-    *,
-    threads: int,
-    gpu: bool,
-) -> tuple[str, Staged]:
-    """On a worker: choose the sample by its ids, read just its vectors, fit, stage."""
-    del threads, gpu  # the libraries' own threads do
-    ids: list[str] = []
-    num_images = 0
-    for date, manifest in partitions:
-        rows = fingerprints.read(date, ["image_id", "reason"], manifest)
-        here = rows["image_id"].filter(rows["reason"].is_null()).to_pylist()
-        num_images += len(here)
-        ids = select_sample([*ids, *here], params.seed, params.sample_size)
-    chosen = pa.array(ids, pa.string())
+@dataclass(frozen=True)
+class Sample:
+    """The fingerprints to fit on: chosen by their ids, so neither dates nor parts matter; sent to a worker."""
 
-    def blocks() -> Iterator[pa.Table]:
-        for date, manifest in partitions:
-            for _, rows in fingerprints.scan(date, manifest, ["image_id", "vector"], 4096):
-                yield rows.filter(pc.is_in(rows["image_id"], value_set=chosen))
+    store: TableStore
+    partitions: tuple[tuple[str, Manifest], ...]
+    params: ProjectionParams
 
-    model = fit(blocks(), params, num_images)
-    name = model["model"][0].as_py()
+    def choose(self) -> tuple[pa.Array, int]:
+        """The sample's ids, and how many images have a vector."""
+        ids: list[str] = []
+        num_images = 0
+        for date, manifest in self.partitions:
+            rows = self.store.read(date, ["image_id", "reason"], manifest)
+            here = rows["image_id"].filter(rows["reason"].is_null()).to_pylist()
+            num_images += len(here)
+            ids = select_sample([*ids, *here], self.params.seed, self.params.sample_size)
+        return pa.array(ids, pa.string()), num_images
+
+    def blocks(self, ids: pa.Array) -> Iterator[pa.Table]:
+        """``image_id`` and ``vector`` of the sample, some thousand rows at a time."""
+        for date, manifest in self.partitions:
+            for _, rows in self.store.scan(date, manifest, ["image_id", "vector"], _ROWS_PER_BLOCK):
+                yield rows.filter(pc.is_in(rows["image_id"], value_set=ids))
+
+
+def fit_model(sample: Sample, store: TableStore, part_bytes: int, *, threads: int, gpu: bool) -> tuple[str, Staged]:
+    """On a worker: fit and stage; returns the model's name too."""
+    del threads, gpu  # one small eigenproblem: the libraries' own threads do
+    ids, num_images = sample.choose()
+    model = fit(sample.blocks(ids), sample.params, num_images)
+    name: str = model["model"][0].as_py()
     return name, store.stage(name, [model], part_bytes)
 
 
-def _holds(store: TableStore, value: str, params: ProjectionParams, num_images: int) -> bool:
+def _holds(store: TableStore, inputs: Mapping[str, str], params: ProjectionParams, num_images: int) -> bool:
     current = store.extra.get("model")
     manifest = store.partitions.get(current) if current else None
-    if current is None or manifest is None or manifest.digest != value:
+    if current is None or manifest is None or why_stale(manifest, inputs) is not None:
         return False
     return not needs_refit(store.read(current, None, manifest), params, num_images)

@@ -8,7 +8,7 @@ means reading it again, of the third only new metadata.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -24,8 +24,9 @@ from pipeline.runtime.context import Context
 from pipeline.runtime.engine import Call, Fragment, MapJob
 from pipeline.runtime.fragments import FragmentWriter, Pieces, compose, describe
 from pipeline.runtime.sources import fetch, list_collection
+from pipeline.runtime.staleness import parameters
 from pipeline.schemas import IMAGES
-from pipeline.stages.ingest import IngestParams, flag_duplicates, ingest
+from pipeline.stages.ingest import IngestParams, SourceParams, flag_duplicates, ingest
 from pipeline.storage import FileSystem
 from pipeline.tablestore import TableStore
 
@@ -55,13 +56,16 @@ class Reader:
         pieces = [unit.slice(start, _ROWS_PER_FETCH) for start in range(0, unit.num_rows, _ROWS_PER_FETCH)]
         done = []
         with ThreadPoolExecutor(max_workers=1) as ahead:
-            waiting = ahead.submit(fetch, pieces[0], self.filesystem, self.concurrency)
+            waiting = ahead.submit(self._fetch, pieces[0])
             for following in [*pieces[1:], None]:
                 fetched = waiting.result()
                 if following is not None:
-                    waiting = ahead.submit(fetch, following, self.filesystem, self.concurrency)
+                    waiting = ahead.submit(self._fetch, following)
                 done.append(ingest(fetched, self.params))
         yield pa.concat_tables(done)
+
+    def _fetch(self, objects: pa.Table) -> pa.Table:
+        return fetch(objects, self.filesystem, self.concurrency, self.params.max_bytes)
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,8 @@ def run_ingest(context: Context, collection: str, manifest: str | None) -> None:
         TooManyFailuresError: too many images failed for good; they are kept as fragments, the dates as they were.
     """
     store, params = context.store(IMAGES), context.config.ingest
-    stage = digest(["images", VERSION, params.model_dump(mode="json")])
+    inputs = image_inputs(params)
+    stage = digest(inputs)
     listing, filesystem = list_collection(collection, manifest, params)
     listing = _with_versions(listing)
     state = {"stage": stage, "listing": digest(content_digests(listing.select(["image_id", "object_version"])))}
@@ -93,11 +98,17 @@ def run_ingest(context: Context, collection: str, manifest: str | None) -> None:
     fragments = _read_work(context, listing, work, stage, filesystem)
     _refuse_many_failures(fragments, context.config.resources.max_failed_fraction)
     changes = _changes(known, listing, work, params.on_vanished)
-    _compose_dates(context, fragments, changes, stage)
+    _compose_dates(context, fragments, changes, inputs)
     _check_total(store, listing, known, params.on_vanished)
     store.set_extra(**state)
     store.flush()
     store.drop_fragments()
+
+
+def image_inputs(params: IngestParams) -> dict[str, str]:
+    """What an image's row depends on besides the object; how the collection is listed is no part of it."""
+    listing_only = frozenset(SourceParams.model_fields)
+    return {"version": str(VERSION), **parameters("ingest", params, listing_only)}
 
 
 def compose_images(pieces: Pieces, change: Change, part_bytes: int, *, threads: int, gpu: bool) -> Staged:
@@ -107,7 +118,7 @@ def compose_images(pieces: Pieces, change: Change, part_bytes: int, *, threads: 
     def merge(new: pa.Table | None, old: pa.Table | None) -> pa.Table:
         return _concat([new, None if old is None else _changed(old, change)])
 
-    narrow = ["image_id", "object_version", "vanished", "content_hash", "duplicate_of", "reason"]
+    narrow = ["image_id", "region", "content_hash", "duplicate_of", "object_version", "vanished", "reason"]
     small = pa.concat_tables(compose(pieces, 1 << 62, merge, narrow))
     flagged = flag_duplicates(small)
 
@@ -272,9 +283,11 @@ def _described(listing: pa.Table, ids: pa.Array) -> pa.Table | None:
     return rows.select([name for name in ("image_id", "object_version", "metadata") if name in rows.column_names])
 
 
-def _compose_dates(context: Context, fragments: list[Fragment], changes: dict[str, Change], stage: str) -> None:
+def _compose_dates(
+    context: Context, fragments: list[Fragment], changes: dict[str, Change], inputs: Mapping[str, str]
+) -> None:
     store, part_bytes = context.store(IMAGES), context.config.resources.part_bytes
-    redo = store.extra.get("stage") != stage
+    redo = store.extra.get("stage") != digest(dict(inputs))
     nothing = Change(pa.array([], pa.string()), pa.array([], pa.string()), None)
     dates = sorted({date for fragment in fragments for date in fragment.dates} | set(changes))
     for date in [date for date in store.partitions if redo and date not in dates]:
@@ -289,7 +302,7 @@ def _compose_dates(context: Context, fragments: list[Fragment], changes: dict[st
     context.reporter.start("images by date", len(dates), "dates")
     for date, staged in context.engine().call(calls):
         if staged.rows:
-            store.commit(date, staged, stage)
+            store.commit(date, staged, inputs)
         elif date in store.partitions:
             store.remove(date)
         context.reporter.advance(1)

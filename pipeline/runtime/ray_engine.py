@@ -34,7 +34,7 @@ class RayEngine:
 
     def __init__(self, resources: Resources, address: str | None = None) -> None:
         self._connect(address or os.environ.get("RAY_ADDRESS"), resources)
-        found = ray.cluster_resources()
+        found: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray types it not
         self._retries, self._threads = resources.retries, resources.threads
         self._cpus = max(1, min(int(found.get("CPU", 1)), resources.num_cpus or 1 << 30))
         self._gpus = int(found.get("GPU", 0)) if resources.num_gpus is None else resources.num_gpus
@@ -49,9 +49,13 @@ class RayEngine:
         if not job.units:
             return []
         _set_data_context()
-        dataset = ray.data.from_arrow(list(job.units))
+        dataset: ray.data.Dataset = ray.data.from_arrow(list(job.units))
         dataset = dataset.map_batches(
-            job.read, batch_size=None, batch_format="pyarrow", num_cpus=self._reader_cpus(job), max_retries=self._retries
+            job.read,
+            batch_size=None,
+            batch_format="pyarrow",
+            num_cpus=self._reader_cpus(job),
+            max_retries=self._retries,
         )
         if job.worker:
             dataset = dataset.map_batches(
@@ -109,7 +113,7 @@ class RayEngine:
     def _connect(self, address: str | None, resources: Resources) -> None:
         logging.getLogger("ray").setLevel(logging.ERROR)
         if address and address != "local":
-            ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
             return
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
@@ -122,7 +126,7 @@ class RayEngine:
             num_gpus=resources.num_gpus,
             include_dashboard=False,
             log_to_driver=False,
-            logging_level="ERROR",
+            logging_level=logging.ERROR,
             _node_ip_address="127.0.0.1",
         )
 
@@ -142,7 +146,7 @@ class _FragmentSink(Datasink[list[Fragment]]):
 
     def __init__(self, write: Callable[[pa.Table], Fragment]) -> None:
         self._write = write
-        self.counter = _Counter.remote()
+        self.counter: Any = _Counter.remote()  # type: ignore[attr-defined]  # added by ray.remote
         self.fragments: list[Fragment] = []
 
     def __getstate__(self) -> dict[str, Any]:

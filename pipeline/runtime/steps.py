@@ -12,6 +12,7 @@ from pipeline.params import Params
 from pipeline.parts import Staged
 from pipeline.runtime.context import Context
 from pipeline.runtime.engine import Call
+from pipeline.runtime.staleness import parameters, why_stale
 from pipeline.stages.catalog import Read, Stage
 from pipeline.tablestore import Manifest, TableStore
 
@@ -46,7 +47,7 @@ class Work:
     stage: Stage
     date: str
     sources: Mapping[str, Source]
-    digest: str
+    inputs: Mapping[str, str]
 
     def call(self, params: Params | None, stores: tuple[TableStore, ...], part_bytes: int) -> Call:
         """The work as an engine takes it."""
@@ -91,17 +92,14 @@ def plan_date(context: Context, stage: Stage, dates: list[str], index: int) -> W
     for read in stage.reads:
         if read.where in ("same", "model") and not read.optional and not sources[read.name].partitions:
             return None
-    params = _params(context, stage)
-    value = [stage.name, stage.version, params.model_dump(mode="json") if params else None]
-    inputs = {name: source.digest() for name, source in sources.items()}
-    return Work(stage, dates[index], sources, digest([*value, inputs]))
+    inputs = {"version": str(stage.version), **parameters(stage.section, _params(context, stage))}
+    inputs.update({name: digest(source.digest()) for name, source in sources.items()})
+    return Work(stage, dates[index], sources, inputs)
 
 
 def is_stale(work: Work, stores: tuple[TableStore, ...]) -> bool:
     """Whether any of the stage's tables lacks this date or has it from other inputs."""
-    return any(
-        work.date not in store.partitions or store.partitions[work.date].digest != work.digest for store in stores
-    )
+    return any(why_stale(store.partitions.get(work.date), work.inputs) is not None for store in stores)
 
 
 def stage_dates(context: Context, stage: Stage) -> list[str]:
@@ -146,7 +144,7 @@ def _commit(context: Context, work: Work, stores: tuple[TableStore, ...], staged
     for store, one in zip(stores, staged, strict=True):
         like = work.stage.rows_as.get(store.table.name)
         expected = sum(manifest.rows for _, manifest in work.sources[like].partitions) if like else None
-        store.commit(work.date, one, work.digest, expected)
+        store.commit(work.date, one, work.inputs, expected)
     context.done[work.stage.name] += 1
     context.reporter.advance(1)
 
@@ -163,7 +161,8 @@ def _remove_gone(context: Context, stage: Stage, stores: tuple[TableStore, ...])
 def _source(context: Context, read: Read, dates: list[str], index: int) -> Source:
     store = context.store(read.table)
     if read.where == "model":
-        wanted = [store.extra.get("model")]
+        current = store.extra.get("model")
+        wanted = [current] if current else []
     else:
         reach = context.config.link.max_gap + 1
         wanted = {

@@ -61,8 +61,8 @@ def min_side(params: FingerprintParams) -> int:
 def extractor_folder(name: str) -> str:
     """A folder name for an extractor, one to one.
 
-    ``torchvision/vgg16:classifier.3`` becomes ``torchvision-vgg16@classifier.3``.  Other signs, and a leading dot or underscore (readers of Parquet skip such folders), are ``~`` and two hex digits
-    for each byte.
+    ``torchvision/vgg16:classifier.3`` becomes ``torchvision-vgg16@classifier.3``.  Other signs, and a leading dot or
+    underscore (readers of Parquet skip such folders), are ``~`` and two hex digits for each byte.
     """
     first = "".join(_readable(sign) for sign in name)
     return _escaped(first[0]) + first[1:] if first[:1] in (".", "_") else first

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import Field, field_validator
 
 from pipeline.params import Params
 from pipeline.schemas import IMAGES, MICROSECONDS, UNDATED
@@ -35,13 +34,6 @@ OBJECTS = {
 """What :func:`ingest` reads of an object, beside ``metadata`` where a manifest gave further columns."""
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif")
-
-
-def _clock(value: object) -> object:
-    """YAML 1.1 reads 12:30 without quotes as a number to base 60: turn it back into text."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return f"{value // 60:02d}:{value % 60:02d}"
-    return value
 
 
 class SourceParams(Params):
@@ -78,19 +70,17 @@ class IngestParams(SourceParams):
     timezone: str | None = Field(
         None, description="Zone (e.g. Europe/Berlin) whose wall clock is taken for UTC, Unix and zoned times."
     )
-    day_starts_at: Annotated[str, BeforeValidator(_clock)] = Field(
-        "00:00", description="When a day begins (HH:MM): what happened earlier belongs to the day before."
+    day_starts_at: str = Field(
+        "00:00",
+        pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$",
+        description="When a day begins (HH:MM): what happened earlier belongs to the day before.",
+    )
+    on_vanished: Literal["mark", "drop"] = Field(
+        "mark", description="An image that is listed no longer: mark it and keep its row, or drop the row."
     )
     period: Literal["day", "week", "month", "quarter", "year"] = Field(
         "day", description="What one date covers: day, week, month, quarter or year."
     )
-
-    @field_validator("day_starts_at")
-    @classmethod
-    def _is_a_clock(cls, value: str) -> str:
-        if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", value):
-            raise ValueError(f"found {value!r}, expected HH:MM from 00:00 to 23:59")
-        return value
 
     @field_validator("timezone")
     @classmethod

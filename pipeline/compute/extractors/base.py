@@ -14,8 +14,6 @@ from pipeline.compute.extractors.preprocessing import Preprocessing, prepare
 Pixels = NDArray[np.uint8]
 Vectors = NDArray[np.float32]
 Precision = Literal["float32", "float16", "bfloat16"]
-Engine = Callable[[Pixels], Vectors]
-"""A network at its one batch shape: (batch, h, w, 3) uint8 -> (batch, d) float32."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +72,19 @@ class ExtractorSpec:
         return blake2b(dumps(parts, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
+@dataclass(frozen=True)
+class Engine:
+    """A network at its one batch shape.
+
+    Attributes:
+        run: (batch, h, w, 3) uint8 -> (batch, d) float32.
+        dimensions: d.
+    """
+
+    run: Callable[[Pixels], Vectors]
+    dimensions: int
+
+
 class Extractor(Protocol):
     """An image -> vector function with the preparation it needs; ``(n, h, w, 3) uint8 -> (n, d) float32``."""
 
@@ -104,8 +115,7 @@ class NetworkExtractor:
         self.batch_size = batch_size
         self._engine = engine
         self._shape = (spec.preprocessing.height, spec.preprocessing.width, 3)
-        # One batch of black images: the length of a vector is known, and memory is taken now and not under load.
-        self.dimensions = int(engine(np.zeros((batch_size, *self._shape), dtype=np.uint8)).shape[1])
+        self.dimensions = engine.dimensions
 
     def prepare(self, rgb: Pixels) -> Pixels:
         """Resize and crop ``rgb`` (any h, any w, 3) to the network's input (h, w, 3)."""
@@ -126,5 +136,5 @@ class NetworkExtractor:
             if len(found) < self.batch_size:
                 batch = np.zeros((self.batch_size, *self._shape), dtype=np.uint8)
                 batch[: len(found)] = found
-            vectors[start : start + len(found)] = self._engine(batch)[: len(found)]
+            vectors[start : start + len(found)] = self._engine.run(batch)[: len(found)]
         return vectors

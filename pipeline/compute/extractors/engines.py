@@ -78,7 +78,7 @@ def onnx_engine(graph: bytes, threads: int) -> Engine:
         vectors: Vectors = session.run(wanted, {given: batch})[0]
         return vectors
 
-    return run
+    return Engine(run, int(session.get_outputs()[0].shape[1]))
 
 
 def torch_engine(network: "torch.nn.Module", how: Preprocessing, settings: Settings) -> Engine:
@@ -100,7 +100,7 @@ def torch_engine(network: "torch.nn.Module", how: Preprocessing, settings: Setti
         torch.set_num_threads(settings.threads)
     network = network.to(device).to(memory_format=torch.channels_last)
     shape = (batch_size(settings), how.height, how.width, 3)
-    staging = torch.empty(shape, dtype=torch.uint8, pin_memory=pinned)
+    staging = torch.zeros(shape, dtype=torch.uint8, pin_memory=pinned)
 
     def run(batch: Pixels) -> Vectors:
         staging.numpy()[...] = batch
@@ -109,7 +109,9 @@ def torch_engine(network: "torch.nn.Module", how: Preprocessing, settings: Setti
             vectors: Vectors = network(staging.to(device, non_blocking=True)).float().cpu().numpy()
         return vectors
 
-    return run
+    with torch.inference_mode():
+        dimensions = int(network(staging[:1].to(device)).shape[1])
+    return Engine(run, dimensions)
 
 
 def _check_device(settings: Settings) -> None:
@@ -146,7 +148,7 @@ def _export(network: "torch.nn.Module", how: Preprocessing) -> bytes:
         expected = network(probe).numpy()
     try:
         graph = _to_onnx(network, probe)
-        found = onnx_engine(graph, 1)(noise)
+        found = onnx_engine(graph, 1).run(noise)
     except Exception as error:  # the exporter and the runtime raise what they like, and torch can do without them
         log.warning("runs by torch: ONNX export failed: %s", str(error).splitlines()[:1])
         return b""

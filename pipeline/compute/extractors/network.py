@@ -34,7 +34,7 @@ def pool(output: torch.Tensor) -> torch.Tensor:
 
     (n, d) stays as it is, so a network's own ``flatten`` node gives the flattened map.  A map is averaged over its
     places: (n, c, h, w), or (n, h, w, c) where the middle sides are equal and the last is not (Swin).  Tokens (n, t, c)
-    are averaged over t.  Anything else is flattened.
+    are averaged over t.
     """
     if output.dim() == 4:
         rows, columns, last = output.shape[1:]
@@ -42,4 +42,4 @@ def pool(output: torch.Tensor) -> torch.Tensor:
         return output.mean(places)
     if output.dim() == 3:
         return output.mean(1)
-    return output.flatten(1)
+    return output

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.special import gammaln
 
-from pipeline.compute.scoring.contingency import Contingency, Floats, Ints
+from pipeline.compute.scoring.contingency import Contingency, Floats, Ints, total
 
 TAIL = 45.0
 """Terms of a hypergeometric sum with a probability below exp(-TAIL), some 3e-20, are left out: doubles hold 1e-16."""
@@ -14,17 +14,17 @@ def entropy(sizes: Ints) -> float:
     if len(sizes) < 2:
         return 0.0
     shares = sizes / sizes.sum()
-    return float(-(shares * np.log(shares)).sum())
+    return -total(shares * np.log(shares))
 
 
 def mutual_information(table: Contingency) -> float:
     """Σ (n_ij / N) log(N n_ij / (a_i b_j)), never below 0."""
     if len(table.row_size) < 2 or len(table.column_size) < 2:
         return 0.0
-    log = np.log
-    total = table.num_images
-    terms = log(table.count) + log(total) - log(table.row_size[table.row]) - log(table.column_size[table.column])
-    return max(0.0, float((table.count / total * terms).sum()))
+    log, images = np.log, table.num_images
+    # a_i b_j as one product, which is the same with truth and found exchanged, and below 2^63.
+    sizes = table.row_size[table.row] * table.column_size[table.column]
+    return max(0.0, total(table.count / images * (log(table.count) + log(images) - log(sizes))))
 
 
 def expected_mutual_information(table: Contingency) -> float:
@@ -36,34 +36,34 @@ def expected_mutual_information(table: Contingency) -> float:
     tails are no heavier than the binomial's (Hoeffding 1963, section 6), hence Bernstein's bound: outside
     mean ± (TAIL/3 + √(TAIL²/9 + 2·TAIL·mean)) every term's probability is below exp(-TAIL).
     """
-    total = table.num_images
-    if total == 0:
+    images = table.num_images
+    if images == 0:
         return 0.0
     size_a, times_a = np.unique(table.row_size, return_counts=True)
     size_b, times_b = np.unique(table.column_size, return_counts=True)
-    log_factorial = gammaln(np.arange(total + 1) + 1.0)
-    log_of = np.log(np.maximum(np.arange(total + 1), 1))
+    log_factorial = gammaln(np.arange(images + 1) + 1.0)
+    log_of = np.log(np.maximum(np.arange(images + 1), 1))
     expected = 0.0
     for a, times in zip(size_a.tolist(), times_a.tolist(), strict=True):
-        terms = _expected_terms(a, size_b, total, log_factorial, log_of)
+        terms = _expected_terms(a, size_b, images, log_factorial, log_of)
         expected += times * float((times_b * terms).sum())
     return expected
 
 
-def _expected_terms(a: int, b: Ints, total: int, log_factorial: Floats, log_of: Floats) -> Floats:
+def _expected_terms(a: int, b: Ints, images: int, log_factorial: Floats, log_of: Floats) -> Floats:
     """Σ_n P(n) (n/N) log(N n / (a b)) for one size a and every size b: (sizes,) float64."""
-    mean = a * b / total
+    mean = a * b / images
     reach = TAIL / 3 + np.sqrt(TAIL**2 / 9 + 2 * TAIL * mean)
-    low = np.maximum(np.maximum(1, a + b - total), np.floor(mean - reach).astype(np.int64))
+    low = np.maximum(np.maximum(1, a + b - images), np.floor(mean - reach).astype(np.int64))
     high = np.minimum(np.minimum(a, b), np.ceil(mean + reach).astype(np.int64))
     length = high - low + 1
     pair = np.repeat(np.arange(len(b)), length)
     n = np.arange(length.sum()) - np.repeat(np.cumsum(length) - length, length) + low[pair]
     of_b = b[pair]
-    fixed = log_factorial[a] + log_factorial[total - a] - log_factorial[total]
-    fixed = fixed + log_factorial[b] + log_factorial[total - b]
-    changing = log_factorial[n] + log_factorial[a - n] + log_factorial[of_b - n] + log_factorial[total - a - of_b + n]
-    information = n / total * (log_of[n] + log_of[total] - log_of[a] - log_of[of_b])
+    fixed = log_factorial[a] + log_factorial[images - a] - log_factorial[images]
+    fixed = fixed + log_factorial[b] + log_factorial[images - b]
+    changing = log_factorial[n] + log_factorial[a - n] + log_factorial[of_b - n] + log_factorial[images - a - of_b + n]
+    information = n / images * (log_of[n] + log_of[images] - log_of[a] - log_of[of_b])
     return np.asarray(np.bincount(pair, np.exp(fixed[pair] - changing) * information, len(b)), np.float64)
 
 

@@ -135,7 +135,7 @@ def num_dates(codes: Ints, date: Ints) -> Ints:
 
 
 def _bcubed_by(by: str, table: Contingency, row_value: Ints, column_value: Ints) -> list[Breakdown]:
-    squares = table.count.astype(np.float64) ** 2
+    squares = table.count**2  # sums of squares stay below 2^53, where doubles are exact in any order
     recall = np.bincount(table.row, squares, len(table.row_size)) / table.row_size
     precision = np.bincount(table.column, squares, len(table.column_size)) / table.column_size
     return _join(by, _binned(row_value, recall, table.row_size), _binned(column_value, precision, table.column_size))
@@ -143,6 +143,8 @@ def _bcubed_by(by: str, table: Contingency, row_value: Ints, column_value: Ints)
 
 def _binned(value: Ints, score: Floats, weight: Ints) -> tuple[Ints, Floats]:
     """Weights and scores summed over bins 1, 2, 3-4, 5-8, ...: doubling, so that few bins cover every scale."""
+    order = np.argsort(score)  # sums to the last bit the same in any order of images
+    value, score, weight = value[order], score[order], weight[order]
     index = np.ceil(np.log2(value)).astype(np.int64)  # exact: a double holds the log2 of a power of two exactly
     return np.bincount(index, weight).astype(np.int64), np.bincount(index, score).astype(np.float64)
 

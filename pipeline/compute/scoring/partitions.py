@@ -9,7 +9,7 @@ from math import sqrt
 
 import numpy as np
 
-from pipeline.compute.scoring.contingency import Contingency
+from pipeline.compute.scoring.contingency import Contingency, total
 from pipeline.compute.scoring.information import adjusted_mutual_information, entropy, mutual_information
 from pipeline.compute.scoring.matching import max_weight_matching
 
@@ -74,11 +74,11 @@ def _information(table: Contingency) -> dict[str, float]:
 
 def _pairs(table: Contingency) -> dict[str, float]:
     """Scores over ordered pairs of images; Python's integers hold N⁴, int64 does not."""
-    total = table.num_images
+    images = table.num_images
     right = int((table.count * (table.count - 1)).sum())
     claimed = int((table.column_size * (table.column_size - 1)).sum())
     true = int((table.row_size * (table.row_size - 1)).sum())
-    everything = total * (total - 1)
+    everything = images * (images - 1)
     wrong, missed = claimed - right, true - right
     rest = everything - right - wrong - missed
     spread = (right + missed) * (missed + rest) + (right + wrong) * (wrong + rest)
@@ -95,14 +95,14 @@ def _pairs(table: Contingency) -> dict[str, float]:
 
 def _bcubed(table: Contingency) -> dict[str, float]:
     squares = table.count.astype(np.float64) ** 2
-    precision = float((squares / table.column_size[table.column]).sum()) / table.num_images
-    recall = float((squares / table.row_size[table.row]).sum()) / table.num_images
+    precision = total(squares / table.column_size[table.column]) / table.num_images
+    recall = total(squares / table.row_size[table.row]) / table.num_images
     return {"bcubed_precision": precision, "bcubed_recall": recall, "bcubed_f": _harmonic(precision, recall)}
 
 
 def _association(table: Contingency) -> dict[str, float]:
     union = table.row_size[table.row] + table.column_size[table.column] - table.count
-    assa = float((table.count.astype(np.float64) ** 2 / union).sum()) / table.num_images
+    assa = total(table.count.astype(np.float64) ** 2 / union) / table.num_images
     matched = table.count[max_weight_matching(table)].sum()
     return {"idf1": float(matched) / table.num_images, "assa": assa, "sqrt_assa": sqrt(assa)}
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.compute.scoring.contingency import Floats, Ints
+from pipeline.compute.scoring.contingency import Floats, Ints, total
 
 NUM_BINS = 10
 """Bins of equal width, as in Guo et al., "On calibration of modern neural networks" (2017)."""
@@ -46,6 +46,8 @@ def reliability(probability: Floats, right: npt.NDArray[np.bool_]) -> Reliabilit
     """
     if not probability.size:
         return None
+    order = np.argsort(probability)  # sums to the last bit the same in any order of decisions
+    probability, right = probability[order], right[order]
     edges = np.linspace(0, 1, NUM_BINS + 1)
     index = np.clip(np.searchsorted(edges, probability, "left") - 1, 0, NUM_BINS - 1)
     count = np.bincount(index, minlength=NUM_BINS)
@@ -53,5 +55,5 @@ def reliability(probability: Floats, right: npt.NDArray[np.bool_]) -> Reliabilit
     mean = np.bincount(index, probability, NUM_BINS) / some
     share = np.bincount(index, right, NUM_BINS) / some
     error = float(np.nansum(np.abs(mean - share) * count) / len(probability))
-    brier = float(np.mean((probability - right) ** 2))
+    brier = total((probability - right) ** 2) / len(probability)
     return Reliability(edges, count.astype(np.int64), mean, share, error, brier)

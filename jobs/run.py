@@ -1,0 +1,16 @@
+"""``python -m jobs.run``: started by ``ray job submit`` and schedulers; the options are ``imagetracks run``'s."""
+
+import typer
+
+from pipeline.cli import guarded, run
+
+
+def main() -> None:
+    """Run the pipeline; in a Ray job it joins the cluster that runs the job."""
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(run)
+    guarded(app)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,275 @@
+"""The command ``imagetracks``."""
+
+import re
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from pipeline import schemas
+from pipeline.errors import ImagetracksError, UserError
+
+if TYPE_CHECKING:
+    from pipeline.config import Config
+    from pipeline.runtime.context import Context
+    from pipeline.runtime.engine import Engine
+
+app = typer.Typer(
+    help="Follow the same subject through millions of photographs, date by date.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+QUERY = """\
+  SELECT track_id, count(*) AS images, min(date) AS first, max(date) AS last
+  FROM read_parquet('{tracks}', hive_partitioning = true)
+  WHERE track_id IS NOT NULL GROUP BY track_id ORDER BY images DESC LIMIT 10;"""
+
+WorkspaceOption = Annotated[str, typer.Option("--workspace", "-w", help="Folder or URI of the tables.")]
+ConfigOption = Annotated[str | None, typer.Option("--config", help="YAML file; `imagetracks config` prints one.")]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Override one key; may be repeated.")
+]
+
+
+@app.command()
+def run(
+    collection: Annotated[str, typer.Option("--collection", "-c", help="Folder or URI of the photographs.")],
+    workspace: WorkspaceOption,
+    manifest: Annotated[
+        str | None, typer.Option("--manifest", help="CSV, JSON Lines or Parquet with a column `path` or `uri`.")
+    ] = None,
+    config: ConfigOption = None,
+    set_: SetOption = None,
+    dates: Annotated[str | None, typer.Option("--dates", metavar="A:B", help="First and last date to work on.")] = None,
+    engine: Annotated[str, typer.Option("--engine", help="ray, or local: this process only.")] = "ray",
+    address: Annotated[
+        str | None, typer.Option("--address", help="Ray cluster to join; default: start Ray here.")
+    ] = None,
+    refit: Annotated[bool, typer.Option("--refit", help="Fit the projection again.")] = False,
+) -> None:
+    """Bring the workspace up to date with the collection; what is up to date is left alone."""
+    from pipeline.config import load_config
+    from pipeline.reports.summary import render_summary
+    from pipeline.runtime.progress import reporter_for
+    from pipeline.runtime.run import Request
+    from pipeline.runtime.run import run as run_pipeline
+    from pipeline.runtime.survey import summarize
+
+    started = time.monotonic()
+    settings = load_config(config, set_ or [])
+    request = Request(collection, workspace, manifest, parse_dates(dates), refit)
+    with reporter_for(out) as reporter:
+        context = run_pipeline(request, settings, engine_maker(engine, address, settings), reporter)
+    if not context.done:
+        out.print(f"Nothing to do: all tables are up to date ({time.monotonic() - started:.1f} s).")
+        return
+    out.print(render_summary(summarize(context, time.monotonic() - started)))
+    show_tables(context)
+
+
+@app.command()
+def status(workspace: WorkspaceOption, config: ConfigOption = None, set_: SetOption = None) -> None:
+    """Show what is committed, stale (and why) and failed, per table and date."""
+    from pipeline.reports.summary import render_status
+    from pipeline.runtime.survey import survey
+
+    out.print(render_status(survey(open_context(workspace, config, set_))))
+
+
+@app.command()
+def evaluate(
+    workspace: WorkspaceOption,
+    truth: Annotated[str, typer.Option("--truth", help="CSV, JSON Lines or Parquet with path (or uri) and labels.")],
+    column: Annotated[str, typer.Option("--column", help="The column of labels.")] = "identity",
+    events: Annotated[
+        str | None, typer.Option("--truth-events", help="File with kind, date, identity, other of the true events.")
+    ] = None,
+    json_file: Annotated[str | None, typer.Option("--json", help="Write the scores to this file too.")] = None,
+    config: ConfigOption = None,
+    set_: SetOption = None,
+) -> None:
+    """Score tracks and clusters against labels; nothing but this command ever reads labels."""
+    from pipeline.reports.evaluate import evaluate as score
+    from pipeline.reports.evaluation_views import render, to_json
+    from pipeline.reports.truth import read_truth, read_truth_events
+    from pipeline.runtime.tables import read_dates
+
+    context = open_context(workspace, config, set_)
+    tracks = read_dates(context, schemas.TRACKS, ("image_id", "uri", "cluster_id", "track_id"))
+    if not tracks.num_rows:
+        raise UserError(f"workspace {workspace} has no tracks yet: finish `imagetracks run` first")
+    labels = read_truth(truth, column, context.workspace.collection or "", tracks["image_id"])
+    result = score(
+        tracks,
+        labels,
+        events=read_dates(context, schemas.EVENTS, schemas.EVENTS.names),
+        truth_events=read_truth_events(events) if events else None,
+        links=read_dates(context, schemas.LINKS, schemas.LINKS.names),
+    )
+    out.print(render(result))
+    if json_file:
+        Path(json_file).write_text(to_json(result), encoding="utf-8")
+
+
+@app.command()
+def picture(
+    workspace: WorkspaceOption,
+    file: Annotated[Path, typer.Argument(metavar="OUT.png", help="The picture to write.")],
+    dates: Annotated[str | None, typer.Option("--dates", metavar="A:B", help="First and last date to show.")] = None,
+    max_tracks: Annotated[int, typer.Option("--max-tracks", help="Rows, at most.", min=1)] = 30,
+    config: ConfigOption = None,
+    set_: SetOption = None,
+) -> None:
+    """Draw the tracks: a row a track, a column a date."""
+    from pipeline.runtime.gallery import draw
+
+    context = open_context(workspace, config, set_)
+    context.dates = parse_dates(dates)
+    draw(context, file, max_tracks)
+    out.print(f"Picture: {file}", soft_wrap=True)
+
+
+@app.command()
+def sample(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="New or empty folder.")],
+    seed: Annotated[int, typer.Option("--seed", help="Another seed, other photographs.")] = 0,
+) -> None:
+    """Make a dated sample collection: real photographs, re-photographed by simulation while they age."""
+    from pipeline.sample.write import write_sample
+
+    report = write_sample(folder, seed)
+    out.print(
+        f"Sample: {report.num_files} photographs of {report.num_subjects} subjects on {len(report.dates)} dates in "
+        f"{report.images}\nTruth (only `imagetracks evaluate` reads it): {report.truth}, {report.truth_events}",
+        soft_wrap=True,
+    )
+
+
+@app.command()
+def sweep(workspace: WorkspaceOption) -> None:
+    """Delete what no manifest names, unfinished work included; runs do this by themselves after a crash."""
+    from pipeline.workspace import open_workspace
+
+    found = open_workspace(workspace)
+    try:
+        orphans = found.sweep(keep_fragments=False)
+    finally:
+        found.end()
+    out.print(f"Deleted {len(orphans)} objects that no manifest names.")
+
+
+@app.command()
+def config(
+    file: ConfigOption = None,
+    set_: SetOption = None,
+) -> None:
+    """Print the full config, defaults filled in, a comment over each key."""
+    from pipeline.config import load_config
+    from pipeline.reports.config_docs import render_config
+
+    out.print(render_config(load_config(file, set_ or [])), markup=False, soft_wrap=True, end="")
+
+
+def open_context(workspace: str, config: str | None, overrides: list[str] | None) -> "Context":
+    """A context that reads: its engine would be this process, and is never asked for."""
+    from pipeline.config import load_config
+    from pipeline.runtime.context import Context
+    from pipeline.runtime.progress import reporter_for
+    from pipeline.workspace import open_workspace
+
+    settings = load_config(config, overrides or [])
+    return Context(open_workspace(workspace), settings, engine_maker("local", None, settings), reporter_for(out))
+
+
+def engine_maker(name: str, address: str | None, config: "Config") -> Callable[[], "Engine"]:
+    """How to start the engine when the first work turns up.
+
+    Raises:
+        UserError: no such engine.
+    """
+
+    def ray() -> "Engine":
+        from pipeline.runtime.ray_engine import RayEngine
+
+        return RayEngine(config.resources, address)
+
+    def local() -> "Engine":
+        from pipeline.runtime.engine import LocalEngine
+
+        return LocalEngine(config.resources.threads)
+
+    makers: dict[str, Callable[[], Engine]] = {"ray": ray, "local": local}
+    if name not in makers:
+        raise UserError(f"--engine {name}: expected ray or local")
+    return makers[name]
+
+
+def parse_dates(value: str | None) -> tuple[str | None, str | None]:
+    """``A:B``, ``A:``, ``:B`` or one date -> first and last, both included.
+
+    Raises:
+        UserError: not dates, or in the wrong order.
+    """
+    if value is None:
+        return None, None
+    first, _, last = value.partition(":") if ":" in value else (value, ":", value)
+    for one in (first, last):
+        if one and not _is_date(one):
+            raise UserError(
+                f"--dates {value}: found {one!r}, expected A:B with dates like 2024-05-01; either may be empty"
+            )
+    if first and last and first > last:
+        raise UserError(f"--dates {value}: the first date lies after the last; swap them")
+    return first or None, last or None
+
+
+def show_tables(context: "Context") -> None:
+    """Where the tables lie, and a query to paste."""
+    shown = (schemas.TRACKS, schemas.TRACK_SUMMARY, schemas.EVENTS, schemas.LINKS, schemas.CLUSTERS, schemas.IMAGES)
+    out.print("\nTables (Parquet, one folder a date)")
+    for table in shown:
+        out.print(f"  {table.name:<14} {context.table_uri(table)}/date=*/*.parquet", soft_wrap=True)
+    tracks = context.table_uri(schemas.TRACKS)
+    out.print("\nPaste into DuckDB")
+    out.print(QUERY.format(tracks=f"{tracks}/date=*/*.parquet"), markup=False, soft_wrap=True)
+
+
+def main() -> None:
+    """Run the command; a person's mistake ends with a message and its exit code, never a traceback."""
+    guarded(app)
+
+
+def guarded(command: Callable[[], object]) -> None:
+    """Run ``command`` and turn errors that are meant for a person into messages."""
+    try:
+        command()
+    except ImagetracksError as error:
+        err.print(f"imagetracks: {error}", markup=False, soft_wrap=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        err.print("imagetracks: stopped; what was committed stays and the next run goes on from there")
+        sys.exit(130)
+
+
+def _is_date(text: str) -> bool:
+    from datetime import date
+
+    if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
+        return False
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,153 @@
+"""Bytes of objects: one GET an object, failures as reasons, bounded retries."""
+
+import asyncio
+import os
+import random
+import stat
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pyarrow as pa
+from fsspec.asyn import sync
+
+from pipeline.compute.reasons import Flaw, Reason
+from pipeline.storage import FileSystem, is_local, open_filesystem, redact
+
+ATTEMPTS = 4
+"""Tries an object; with the pauses below some four seconds, enough for a burst of 503 to pass."""
+
+_FIRST_PAUSE = 0.5  # seconds; doubled each time
+_TIMEOUT = 120.0
+"""Seconds for one try: 256 MB, the default limit, at 20 Mbit/s; the filesystem has shorter ones for silence."""
+
+_RETRIED = (Reason.IO_ERROR, Reason.TIMED_OUT)
+
+Fetched = tuple[bytes | None, Flaw | None]
+
+
+def fetch(objects: pa.Table, filesystem: FileSystem, concurrency: int, max_bytes: int | None = None) -> pa.Table:
+    """Read objects, many at once.
+
+    Args:
+        objects: with ``uri`` and ``size`` (bytes by the listing, null if unknown).
+        filesystem: the collection's; an object whose URI belongs to another store is read through that one.
+        concurrency: objects on their way at once.
+        max_bytes: an object that the listing says is larger is not read.
+
+    Returns:
+        The same rows with ``bytes``, and where that is null ``reason`` and ``detail``.
+    """
+    results: list[Fetched] = [(None, None)] * objects.num_rows
+    stores: dict[str, tuple[FileSystem, list[tuple[int, str, int | None]]]] = {}
+    sizes = objects["size"].to_pylist()
+    for row, uri in enumerate(objects["uri"].to_pylist()):
+        size = sizes[row]
+        if max_bytes is not None and size is not None and size > max_bytes:
+            results[row] = None, Flaw(Reason.TOO_LARGE, f"{size} bytes, at most {max_bytes}")
+            continue
+        store, path = _store(filesystem, uri)
+        stores.setdefault(str(store.protocol), (store, []))[1].append((row, path, size))
+    for store, wanted in stores.values():
+        for (row, _, size), got in zip(
+            wanted, _read_all(store, [path for _, path, _ in wanted], concurrency), strict=True
+        ):
+            results[row] = _checked(got, size)
+    return _with_results(objects, results)
+
+
+def _with_results(objects: pa.Table, results: list[Fetched]) -> pa.Table:
+    # The types are given, because a column of nulls only would get none.
+    columns = {
+        "bytes": pa.array([data for data, _ in results], pa.binary()),
+        "reason": pa.array([None if flaw is None else str(flaw.reason) for _, flaw in results], pa.string()),
+        "detail": pa.array([None if flaw is None else flaw.detail for _, flaw in results], pa.string()),
+    }
+    for name, column in columns.items():
+        objects = objects.append_column(name, column)
+    return objects
+
+
+def _store(filesystem: FileSystem, uri: str) -> tuple[FileSystem, str]:
+    protocols = (filesystem.protocol,) if isinstance(filesystem.protocol, str) else filesystem.protocol
+    if uri.split("://", 1)[0] in protocols:
+        return filesystem, str(filesystem._strip_protocol(uri))
+    return open_filesystem(uri)
+
+
+def _checked(got: Fetched, size: int | None) -> Fetched:
+    data, _ = got
+    if data is not None and size is not None and len(data) != size:
+        return None, Flaw(Reason.CHANGED, f"{len(data)} bytes, {size} when it was listed")
+    return got
+
+
+def _read_all(filesystem: FileSystem, paths: list[str], concurrency: int) -> list[Fetched]:
+    if getattr(filesystem, "async_impl", False) and not getattr(filesystem, "asynchronous", False):
+        return list(sync(filesystem.loop, _gather, filesystem, paths, concurrency))
+    read = _read_local if is_local(filesystem) else filesystem.cat_file
+    with ThreadPoolExecutor(max(1, min(concurrency, len(paths)))) as pool:
+        return list(pool.map(lambda path: _attempts(read, path), paths))
+
+
+async def _gather(filesystem: FileSystem, paths: list[str], concurrency: int) -> list[Fetched]:
+    slots = asyncio.Semaphore(concurrency)
+
+    async def one(path: str) -> Fetched:
+        async with slots:
+            return await _attempts_async(filesystem._cat_file, path)
+
+    return await asyncio.gather(*(one(path) for path in paths))
+
+
+def _attempts(read: Callable[[str], bytes], path: str) -> Fetched:
+    for attempt in range(ATTEMPTS):
+        try:
+            return read(path), None
+        except Exception as error:  # stores raise anything, and one object must not disturb another
+            flaw = flaw_of(error)
+        if flaw.reason not in _RETRIED or attempt == ATTEMPTS - 1:
+            break
+        time.sleep(_pause(attempt))
+    return None, flaw
+
+
+async def _attempts_async(read: Callable[[str], Awaitable[bytes]], path: str) -> Fetched:
+    for attempt in range(ATTEMPTS):
+        try:
+            return await asyncio.wait_for(read(path), _TIMEOUT), None
+        except Exception as error:
+            flaw = flaw_of(error)
+        if flaw.reason not in _RETRIED or attempt == ATTEMPTS - 1:
+            break
+        await asyncio.sleep(_pause(attempt))
+    return None, flaw
+
+
+def _pause(attempt: int) -> float:
+    """Seconds before the next try; drawn, so that a thousand workers do not come back at the same moment."""
+    return float(_FIRST_PAUSE * 2**attempt * random.uniform(0.5, 1.0))  # noqa: S311  (no result depends on it)
+
+
+def flaw_of(error: Exception) -> Flaw:
+    """The reason for an error of a store."""
+    detail = redact(f"{type(error).__name__}: {error}")
+    names = {kind.__name__ for kind in type(error).__mro__}
+    if isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError):
+        return Flaw(Reason.NOT_FOUND, detail)
+    if isinstance(error, PermissionError) or names & {"NoCredentialsError", "CredentialRetrievalError"}:
+        return Flaw(Reason.PERMISSION_DENIED, detail)
+    if isinstance(error, TimeoutError) or names & {"ReadTimeoutError", "ConnectTimeoutError", "FSTimeoutError"}:
+        return Flaw(Reason.TIMED_OUT, detail)
+    if isinstance(error, MemoryError):
+        return Flaw(Reason.OUT_OF_MEMORY, detail)
+    return Flaw(Reason.IO_ERROR, detail)
+
+
+def _read_local(path: str) -> bytes:
+    """A regular file's bytes; opening does not wait for the other end of a pipe."""
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise FileNotFoundError(f"not a regular file: {path}")
+        return file.read()

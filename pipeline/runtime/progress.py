@@ -1,0 +1,110 @@
+"""Progress for people: one live bar a stage in a terminal, plain lines elsewhere."""
+
+import time
+from collections.abc import Callable
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+_SECONDS_BETWEEN_LINES = 10.0
+
+
+class BarReporter:
+    """A bar for each stage: done of total, a second, failed, time left."""
+
+    def __init__(self, console: Console) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description:<21}"),
+            BarColumn(bar_width=30),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[unit]}"),
+            TextColumn("{task.fields[rate]}"),
+            TextColumn("[red]{task.fields[failed]}"),
+            TimeRemainingColumn(elapsed_when_finished=True),
+            console=console,
+        )
+        self._task: TaskID | None = None
+        self._started, self._failed = 0.0, 0
+
+    def __enter__(self) -> "BarReporter":
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def start(self, stage: str, total: int, unit: str) -> None:
+        """See :class:`pipeline.runtime.context.Reporter`."""
+        self._started, self._failed = time.monotonic(), 0
+        self._task = self._progress.add_task(stage, total=total, unit=unit, rate="", failed="")
+
+    def advance(self, done: int, failed: int = 0) -> None:
+        """See :class:`pipeline.runtime.context.Reporter`."""
+        if self._task is None:
+            return
+        self._failed += failed
+        self._progress.advance(self._task, done)
+        completed = self._progress.tasks[self._task].completed
+        rate = f"{completed / max(1e-3, time.monotonic() - self._started):.0f}/s" if completed else ""
+        self._progress.update(self._task, rate=rate, failed=f"{self._failed} failed" if self._failed else "")
+
+    def finish(self) -> None:
+        """See :class:`pipeline.runtime.context.Reporter`."""
+        if self._task is not None:
+            total = self._progress.tasks[self._task].completed
+            self._progress.update(self._task, total=total, completed=total)
+        self._task = None
+
+
+class LineReporter:
+    """A line when a stage starts and ends, and one every ten seconds between."""
+
+    def __init__(self, write: Callable[[str], None]) -> None:
+        self._write = write
+        self._stage, self._unit, self._total = "", "", 0
+        self._done, self._failed, self._started, self._shown = 0, 0, 0.0, 0.0
+
+    def __enter__(self) -> "LineReporter":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
+    def start(self, stage: str, total: int, unit: str) -> None:
+        """See :class:`pipeline.runtime.context.Reporter`."""
+        self._stage, self._unit, self._total = stage, unit, total
+        self._done, self._failed = 0, 0
+        self._started = self._shown = time.monotonic()
+        self._write(f"{stage}: {total} {unit}")
+
+    def advance(self, done: int, failed: int = 0) -> None:
+        """See :class:`pipeline.runtime.context.Reporter`."""
+        self._done += done
+        self._failed += failed
+        if time.monotonic() - self._shown >= _SECONDS_BETWEEN_LINES:
+            self._shown = time.monotonic()
+            self._write(self._line(eta=True))
+
+    def finish(self) -> None:
+        """See :class:`pipeline.runtime.context.Reporter`."""
+        self._write(self._line(eta=False))
+
+    def _line(self, eta: bool) -> str:
+        seconds = max(1e-3, time.monotonic() - self._started)
+        rate = self._done / seconds
+        line = f"{self._stage}: {self._done} of {self._total} {self._unit}, {rate:.1f}/s, {self._failed} failed"
+        if eta and rate > 0:
+            return f"{line}, {max(0, self._total - self._done) / rate:.0f} s left"
+        return f"{line}, {seconds:.1f} s"
+
+
+def reporter_for(console: Console) -> BarReporter | LineReporter:
+    """Bars where someone looks on, lines in logs and pipes."""
+    if console.is_terminal:
+        return BarReporter(console)
+    return LineReporter(lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True))

@@ -1,0 +1,209 @@
+"""Sources: what a collection holds, from a folder, a prefix or a manifest, and the bytes of its objects."""
+
+import posixpath
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeVar
+
+import pyarrow as pa
+
+from pipeline.compute.identity import image_id
+from pipeline.errors import UserError
+from pipeline.runtime.fetching import fetch
+from pipeline.runtime.listing import ABSENT, Entry, is_hidden, look_up, other_suffixes, walk
+from pipeline.runtime.manifest import Manifest, read_manifest
+from pipeline.schemas import MICROSECONDS
+from pipeline.stages.ingest import SourceParams
+from pipeline.storage import FileSystem, is_local, open_filesystem, redact
+
+__all__ = ["Listing", "fetch", "list_collection"]
+
+T = TypeVar("T")
+
+
+class Listing(NamedTuple):
+    """What a collection holds.
+
+    Attributes:
+        objects: image_id, key, uri, size (bytes, null if unknown), object_version, modified_at (UTC), date_value
+            (null without a manifest's date column) and, where a manifest has further columns, metadata; sorted by key.
+        filesystem: the collection's.
+    """
+
+    objects: pa.Table
+    filesystem: FileSystem
+
+
+class _Place(NamedTuple):
+    """Where one image of a manifest lies."""
+
+    key: str
+    filesystem: FileSystem
+    path: str
+
+
+def list_collection(collection_uri: str, manifest_uri: str | None, params: SourceParams) -> Listing:
+    """List a folder or prefix, or look up what a manifest names.
+
+    Without a manifest every object below the root whose name ends like an image and does not begin with a dot is
+    one.  With a manifest the root is not listed as a whole: only the folders are in which the named objects lie.  A
+    named object that is not there is listed as ``absent``, and reading it will fail.
+
+    Args:
+        collection_uri: the root, anything fsspec opens.
+        manifest_uri: CSV, JSON Lines or Parquet with a column ``path`` (within the root) or ``uri`` (anywhere).
+        params: suffixes, and the manifest's columns for dates and ids.
+
+    Raises:
+        UserError: there is no such folder, no image in it, or something is wrong with the manifest.
+    """
+    filesystem, root = open_filesystem(collection_uri)
+    name = redact(collection_uri)
+    if is_local(filesystem) and not filesystem.isdir(root):
+        found = "a file" if filesystem.exists(root) else "nothing"
+        raise UserError(
+            f"found {found} at the collection {name}, expected a folder of images\ncheck the path given to --collection"
+        )
+    if manifest_uri is None:
+        entries = _asked(lambda: list(walk(filesystem, root)), name)
+        return Listing(_folder_objects(filesystem, root, name, entries, params), filesystem)
+    manifest = read_manifest(manifest_uri, params)
+    places = _places(filesystem, root, manifest)
+    _refuse_repeated([place.path for place in places], f"the manifest {redact(manifest_uri)} names", "one row an image")
+    entries_by_place = _asked(lambda: _found(places), name)
+    if not any(entries_by_place):
+        raise UserError(
+            f"none of the {len(places)} images that {redact(manifest_uri)} names is there, e.g. {places[0].path}\n"
+            f"expected paths relative to the collection {name}, or a column 'uri' with whole URIs"
+        )
+    ids = [image_id(text) for text in manifest.ids or [place.key for place in places]]
+    _refuse_repeated(
+        ids, f"the manifest {redact(manifest_uri)} gives to two images the id", "an id of its own", manifest.ids
+    )
+    return Listing(_manifest_objects(places, entries_by_place, ids, manifest), filesystem)
+
+
+def _asked(ask: Callable[[], T], name: str) -> T:
+    """The store's answer; a refusal is the user's to mend."""
+    try:
+        return ask()
+    except FileNotFoundError as error:
+        raise UserError(f"there is nothing at the collection {name}\ncheck its spelling") from error
+    except Exception as error:
+        known = {kind.__name__ for kind in type(error).__mro__}
+        if not known & {"OSError", "BotoCoreError", "ClientError", "HttpError"}:
+            raise
+        raise UserError(
+            f"cannot list the collection {name}: {redact(f'{type(error).__name__}: {error}')[:200]}\n"
+            "expected to be allowed to list and read it; check credentials, permissions and the network"
+        ) from error
+
+
+def _folder_objects(
+    filesystem: FileSystem, root: str, name: str, entries: list[Entry], params: SourceParams
+) -> pa.Table:
+    start = len(root.rstrip("/")) + 1
+    visible = [(entry.path[start:], entry) for entry in entries if not is_hidden(entry.path[start:])]
+    suffixes = tuple(suffix.lower() for suffix in params.suffixes)
+    images = sorted((one for one in visible if one[0].lower().endswith(suffixes)), key=lambda one: one[0])
+    if not images:
+        others = other_suffixes(key for key, _ in visible)
+        raise UserError(
+            f"found no image at the collection {name}" + (f", only {others}" if others else ", nothing at all") + "\n"
+            f"expected files that end in {', '.join(params.suffixes)} (ingest.suffixes), or a --manifest"
+        )
+    keys = [key for key, _ in images]
+    uris = [str(filesystem.unstrip_protocol(entry.path)) for _, entry in images]
+    return _objects([image_id(key) for key in keys], keys, uris, [entry for _, entry in images], [None] * len(keys))
+
+
+def _manifest_objects(
+    places: Sequence[_Place], entries: Sequence[Entry | None], ids: list[str], manifest: Manifest
+) -> pa.Table:
+    order = sorted(range(len(places)), key=lambda row: places[row].key)
+    uris = [str(place.filesystem.unstrip_protocol(place.path)) for place in places]
+    objects = _objects(
+        [ids[row] for row in order],
+        [places[row].key for row in order],
+        [uris[row] for row in order],
+        [entries[row] for row in order],
+        [manifest.dates[row] for row in order],
+    )
+    if manifest.metadata is None:
+        return objects
+    return objects.append_column("metadata", manifest.metadata.take(pa.array(order, pa.int64())))
+
+
+def _objects(
+    ids: list[str], keys: list[str], uris: list[str], entries: Sequence[Entry | None], dates: Sequence[str | None]
+) -> pa.Table:
+    return pa.table(
+        {
+            "image_id": pa.array(ids, pa.string()),
+            "key": pa.array(keys, pa.string()),
+            "uri": pa.array(uris, pa.string()),
+            "size": pa.array([entry and entry.size for entry in entries], pa.int64()),
+            "object_version": pa.array([entry.version if entry else ABSENT for entry in entries], pa.string()),
+            "modified_at": pa.array([entry and entry.modified_at for entry in entries], MICROSECONDS),
+            "date_value": pa.array(dates, pa.string()),
+        }
+    )
+
+
+def _found(places: list[_Place]) -> list[Entry | None]:
+    """What is there of each place."""
+    stores: dict[int, tuple[FileSystem, list[str]]] = {}
+    for place in places:
+        stores.setdefault(id(place.filesystem), (place.filesystem, []))[1].append(place.path)
+    found = {key: look_up(filesystem, paths) for key, (filesystem, paths) in stores.items()}
+    return [found[id(place.filesystem)].get(place.path) for place in places]
+
+
+def _places(filesystem: FileSystem, root: str, manifest: Manifest) -> list[_Place]:
+    stores: dict[str, FileSystem] = {}
+    return [
+        _within(filesystem, root, written, row) if manifest.relative else _anywhere(filesystem, root, written, stores)
+        for row, written in enumerate(manifest.places, 1)
+    ]
+
+
+def _within(filesystem: FileSystem, root: str, written: str, row: int) -> _Place:
+    """A path of the manifest, which must stay within the root."""
+    inside = root.rstrip("/") + "/"
+    path = written
+    if "://" in written or written.startswith("/"):
+        path = str(filesystem._strip_protocol(written)).removeprefix(inside)
+    parts = path.split("/")
+    if ".." in parts or path.startswith("/") or "://" in path or "\0" in path:
+        raise UserError(
+            f"row {row} of the manifest leaves the collection: {redact(written)!r}\n"
+            "expected a path relative to the collection's root; an image elsewhere goes into a column 'uri'"
+        )
+    if is_local(filesystem):
+        path = posixpath.normpath(path)
+    key = path.removeprefix("./")
+    return _Place(key, filesystem, inside + key)
+
+
+def _anywhere(filesystem: FileSystem, root: str, written: str, stores: dict[str, FileSystem]) -> _Place:
+    """A URI of the manifest; its key is relative to the root if it lies there, else the URI itself."""
+    if "://" not in written and not written.startswith("/"):
+        written = f"{filesystem.unstrip_protocol(root).rstrip('/')}/{written}"
+    protocol = written.split("://", 1)[0] if "://" in written else "file"
+    protocols = (filesystem.protocol,) if isinstance(filesystem.protocol, str) else filesystem.protocol
+    store = filesystem if protocol in protocols else stores.get(protocol)
+    if store is None:
+        store = stores[protocol] = open_filesystem(written)[0]
+    path = str(store._strip_protocol(written))
+    inside = root.rstrip("/") + "/"
+    key = path.removeprefix(inside) if store is filesystem else path
+    return _Place(key if key != path else str(store.unstrip_protocol(path)), store, path)
+
+
+def _refuse_repeated(values: list[str], found: str, expected: str, shown: Sequence[str] | None = None) -> None:
+    """Refuse the first value that stands twice; ``shown`` is how the user wrote the values."""
+    seen: dict[str, int] = {}
+    for row, value in enumerate(values, 1):
+        first = seen.setdefault(value, row)
+        if first != row:
+            written = shown[row - 1] if shown is not None else value
+            raise UserError(f"{found} {written!r} twice, in rows {first} and {row}\nexpected {expected}")
