@@ -14,9 +14,7 @@ from pipeline import schemas
 from pipeline.errors import ImagetracksError, UserError
 
 if TYPE_CHECKING:
-    from pipeline.config import Config
     from pipeline.runtime.context import Context
-    from pipeline.runtime.engine import Engine
 
 app = typer.Typer(
     help="Follow the same subject through millions of photographs, date by date.",
@@ -58,6 +56,7 @@ def run(
     """Bring the workspace up to date with the collection; what is up to date is left alone."""
     from pipeline.config import load_config
     from pipeline.reports.summary import render_summary
+    from pipeline.runtime.engines import engine_maker
     from pipeline.runtime.progress import reporter_for
     from pipeline.runtime.run import Request
     from pipeline.runtime.run import run as run_pipeline
@@ -67,7 +66,7 @@ def run(
     settings = load_config(config, set_ or [])
     request = Request(collection, workspace, manifest, parse_dates(dates), refit)
     with reporter_for(out) as reporter:
-        context = run_pipeline(request, settings, engine_maker(engine, address, settings), reporter)
+        context = run_pipeline(request, settings, engine_maker(engine, address, settings.resources), reporter)
     if not context.done:
         out.print(f"Nothing to do: all tables are up to date ({time.monotonic() - started:.1f} s).")
         return
@@ -182,34 +181,12 @@ def open_context(workspace: str, config: str | None, overrides: list[str] | None
     """A context that reads: its engine would be this process, and is never asked for."""
     from pipeline.config import load_config
     from pipeline.runtime.context import Context
+    from pipeline.runtime.engines import engine_maker
     from pipeline.runtime.progress import reporter_for
     from pipeline.workspace import open_workspace
 
     settings = load_config(config, overrides or [])
-    return Context(open_workspace(workspace), settings, engine_maker("local", None, settings), reporter_for(out))
-
-
-def engine_maker(name: str, address: str | None, config: "Config") -> Callable[[], "Engine"]:
-    """How to start the engine when the first work turns up.
-
-    Raises:
-        UserError: no such engine.
-    """
-
-    def ray() -> "Engine":
-        from pipeline.runtime.ray_engine import RayEngine
-
-        return RayEngine(config.resources, address)
-
-    def local() -> "Engine":
-        from pipeline.runtime.engine import LocalEngine
-
-        return LocalEngine(config.resources.threads)
-
-    makers: dict[str, Callable[[], Engine]] = {"ray": ray, "local": local}
-    if name not in makers:
-        raise UserError(f"--engine {name}: expected ray or local")
-    return makers[name]
+    return Context(open_workspace(workspace), settings, engine_maker("local", None, settings.resources), reporter_for(out))
 
 
 def parse_dates(value: str | None) -> tuple[str | None, str | None]:

@@ -15,7 +15,6 @@ from pipeline.stages.link import LinkParams
 from pipeline.stages.neighbors import NeighborsParams
 from pipeline.stages.projection import ProjectionParams
 
-
 Section = TypeVar("Section", bound=BaseModel)
 
 

@@ -2,7 +2,6 @@
 
 import difflib
 import json
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,31 +12,11 @@ from pydantic_core import ErrorDetails
 
 from pipeline.errors import UserError
 from pipeline.field_types import describe, section_of
+from pipeline.plain_yaml import Loader
 
 Model = TypeVar("Model", bound=BaseModel)
 Key = tuple[str, ...]
 Places = dict[Key, str]
-
-
-class _Loader(yaml.SafeLoader):
-    """Safe YAML with the numbers of YAML 1.2.
-
-    In YAML 1.1 ``04:00`` is 240 and ``1e-3`` is text; and a day stays text here, for the model to read.
-    """
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith((":int", ":float", ":timestamp"))]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"[-+]?(0|[1-9][0-9_]*)$"), list("-+0123456789"))
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(
-        r"[-+]?(\.[0-9]+|[0-9]+\.[0-9]*|[0-9]+(?=[eE]))([eE][-+]?[0-9]+)?$|[-+]?\.(inf|Inf|INF)$|\.(nan|NaN|NAN)$"
-    ),
-    list("-+.0123456789"),
-)
 
 
 def read_settings(model: type[Model], file: str | None, overrides: Sequence[str]) -> Model:
@@ -58,7 +37,7 @@ def read_settings(model: type[Model], file: str | None, overrides: Sequence[str]
     _open_empty_sections(model, values)
     try:
         # Strict, and as JSON: a list may become a tuple there, but text never becomes a number.
-        return model.model_validate_json(json.dumps(values, default=str), strict=True)
+        return model.model_validate_json(_as_json(values), strict=True)
     except ValidationError as error:
         messages = dict.fromkeys(_explain(model, detail, values, places) for detail in error.errors())
         raise UserError("\n".join(messages)) from None
@@ -67,10 +46,17 @@ def read_settings(model: type[Model], file: str | None, overrides: Sequence[str]
         raise UserError(f"{place}: {error}" if place else str(error)) from None
 
 
+def _as_json(values: dict[str, Any]) -> str:
+    try:
+        return json.dumps(values, default=str)
+    except (ValueError, RecursionError):
+        raise UserError("config: a value contains itself, or is nested too deeply") from None
+
+
 def _read_file(file: str, places: Places) -> dict[str, Any]:
     text = _text(file)
     try:
-        loader = _Loader(text)
+        loader = Loader(text)
         node = loader.get_single_node()
         if node is None:
             return {}
@@ -127,7 +113,7 @@ def _override(values: dict[str, Any], override: str, places: Places) -> None:
     if not equals or not all(key):
         raise UserError(f"{flag}: expected section.key=value, such as --set cluster.method=auto")
     try:
-        value = yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
+        value = yaml.load(text, Loader)  # noqa: S506 - a SafeLoader
     except (yaml.YAMLError, ValueError) as error:
         raise UserError(f"{flag}: the value is not readable as YAML: {' '.join(str(error).split())}") from None
     inside = values

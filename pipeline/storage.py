@@ -43,6 +43,8 @@ def open_filesystem(uri: str) -> tuple[FileSystem, str]:
             f"expected a path on this machine or a URI that fsspec opens ({known}, …)\n"
             "check the spelling, or install the fsspec package for that store (gcsfs, adlfs, …)"
         ) from error
+    if is_local(filesystem):  # fsspec leaves "." and ".." in it
+        path = os.path.abspath(path)  # noqa: PTH100  (Path has nothing that does not follow links)
     return filesystem, str(path).rstrip("/") or "/"
 
 

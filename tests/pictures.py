@@ -34,7 +34,7 @@ def saved(image: Image.Image, name: str = "JPEG", **options: Any) -> bytes:
 
 
 def exif(orientation: int | None = None, gps: dict[int, Any] | None = None, **camera: str) -> Image.Exif:
-    """EXIF with tags by their number, e.g. ``exif(t36867="2024:01:05 10:15:30")``; 306 goes into the first directory."""
+    """EXIF with tags by their number, e.g. ``exif(t36867="2024:01:05 10:15:30")``."""
     block = Image.Exif()
     if orientation is not None:
         block[274] = orientation

@@ -211,6 +211,10 @@ def test_an_override_of_another_form(override):
     assert "expected section.key=value" in refused(None, override)
 
 
+def test_an_override_that_contains_itself():
+    assert "contains itself" in refused(None, "inner.names=&x [*x]")
+
+
 def test_an_override_below_a_value():
     assert refused(None, "name=x", "name.y=1") == '--set name.y=1: name is "x" (--set name=x), not a section'
 
@@ -227,7 +231,7 @@ PLAIN = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.sampled_from(["name", "inner", "inner.rate", "inner.weights", "other.deep", "x.y"]), PLAIN)
 def test_no_value_whatever_raises_anything_but_a_user_error(key, value):
     with suppress(UserError):

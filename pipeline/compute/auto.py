@@ -1,15 +1,24 @@
-"""The default clusterer."""
+"""The default clusterer: needs no parameter, for one image a subject or twenty, one image a date or 50 000.
+
+It builds the date's average-linkage tree on the neighbour graph and cuts out the branches that
+:mod:`pipeline.compute.isolation` takes for several shots of one subject.
+"""
 
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.compute.agglomerative import graph_edges, merge_mutual_best
-from pipeline.compute.knn import distinct_rows
+from pipeline.compute.dendrogram import average_linkage, graph_edges, labels_of
+from pipeline.compute.isolation import isolated_branches
+from pipeline.compute.knn import Search, distinct_rows
 from pipeline.compute.task import ClusteringTask
 
 
 def auto(task: ClusteringTask) -> npt.NDArray[np.int64]:
-    """Label each row (n,)."""
+    """Label each row (n,); rows with equal vectors are one point of the tree and share a label."""
     points, group = distinct_rows(task.vectors)
-    sizes = np.bincount(group, minlength=len(points)).astype(np.float64)
-    return merge_mutual_best(points, sizes, graph_edges(task.neighbors, group), 0.97, 1)[group]
+    if len(points) == 1:
+        return group
+    sizes = np.bincount(group, minlength=len(points))
+    search = Search(seed=task.seed, threads=task.threads, gpu=task.gpu)
+    tree = average_linkage(points, sizes, graph_edges(task.neighbors, group), search)
+    return labels_of(tree, isolated_branches(tree))[group]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +24,7 @@ METHODS: dict[str, Callable[[ClusteringTask], Int64s]] = {
 
 
 def canonical_labels(labels: npt.NDArray[np.integer]) -> Int64s:
-    """Renumber labels (n,) in the order in which they first occur: 0, 1, 2 …"""
+    """Renumber labels (n,) in the order in which they first occur, from 0."""
     _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
     rank = np.empty(len(first), dtype=np.int64)
     rank[np.argsort(first)] = np.arange(len(first))
@@ -103,7 +104,7 @@ def exemplars(vectors: Float32s, labels: Int64s, to_center: Float32s, limit: int
     """
     order = np.lexsort((np.arange(len(labels)), -to_center, labels))
     bounds = np.searchsorted(labels[order], np.arange(int(labels.max()) + 2))
-    return [_spread(vectors, order[low:high], limit) for low, high in zip(bounds, bounds[1:], strict=False)]
+    return [_spread(vectors, order[low:high], limit) for low, high in pairwise(bounds)]
 
 
 def _spread(vectors: Float32s, members: Int64s, limit: int) -> Int64s:

@@ -114,10 +114,13 @@ def from_folders(key: str) -> Moment | None:
 def _in_name(name: str) -> Iterator[Moment]:
     """The real dates of a name, those with separators first."""
     for pattern in (_SPACED_NAME, _COMPACT_NAME):
-        for match in pattern.finditer(name):
+        match = pattern.search(name)
+        while match is not None:
             moment = _moment(match)
             if moment is not None:
                 yield moment
+            # What is no date may have swallowed the beginning of one.
+            match = pattern.search(name, match.start("day"))
 
 
 def _three_folders(folders: list[str]) -> Moment | None:

@@ -13,7 +13,7 @@ from typing import TypeVar
 from pipeline.compute.formats import Header, describe_bytes, image_format, unread_format
 from pipeline.compute.jpegs import jpeg_header, jpeg_pixels
 from pipeline.compute.pillow_images import pillow_header, pillow_pixels
-from pipeline.compute.pixels import Pixels, upright
+from pipeline.compute.pixels import Pixels, Scratch, upright
 from pipeline.compute.reasons import Flaw, Reason
 
 T = TypeVar("T")
@@ -73,13 +73,20 @@ def read_header(data: bytes, limits: Limits) -> Header:
     return header
 
 
-def read_pixels(data: bytes, header: Header) -> Pixels:
+def read_pixels(data: bytes, header: Header, scratch: Scratch | None = None) -> Pixels:
     """The pixels as they are stored: :func:`~pipeline.compute.pixels.upright` has still to turn them.
+
+    Args:
+        data: the image.
+        header: its header, by :func:`read_header`.
+        scratch: memory to decode into; the pixels are then valid until the next image is decoded into it.
 
     Raises:
         Flaw: truncated, corrupt, or of a kind that is not read.
     """
-    return guarded(lambda: jpeg_pixels(data, header) if header.format == "jpeg" else pillow_pixels(data, header.format))
+    if header.format == "jpeg":
+        return guarded(lambda: jpeg_pixels(data, header, scratch))
+    return guarded(lambda: pillow_pixels(data, header.format))
 
 
 def _not_read(data: bytes) -> Flaw:

@@ -14,8 +14,9 @@ _READ = (
     (b"MM\0*", "tiff"),
     (b"II+\0", "tiff"),  # BigTIFF
     (b"MM\0+", "tiff"),
-    (b"BM", "bmp"),
 )
+_BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)
+"""Sizes of the second header of a BMP: its first two letters alone begin many a text."""
 
 # Images and their like that are not read, so that the reason can say so instead of "not an image".
 _KNOWN = (
@@ -65,6 +66,8 @@ def image_format(data: bytes) -> str | None:
     for signature, name in _READ:
         if data.startswith(signature):
             return name
+    if data[:2] == b"BM" and int.from_bytes(data[14:18], "little") in _BMP_HEADERS:
+        return "bmp"
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "webp"
     if data[4:8] == b"ftyp" and any(brand in _brands(data) for brand in _AVIF_BRANDS):

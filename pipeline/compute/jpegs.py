@@ -10,7 +10,7 @@ import simplejpeg
 from pipeline.compute.exif import NO_EXIF, read_exif
 from pipeline.compute.formats import Header
 from pipeline.compute.pillow_images import cmyk_jpeg_pixels, pillow_pixels
-from pipeline.compute.pixels import Pixels
+from pipeline.compute.pixels import Pixels, Scratch
 from pipeline.compute.reasons import Flaw, Reason
 
 # A marker that begins a frame, but for the tables DHT (c4), JPG (c8) and DAC (cc) that lie among them.
@@ -58,8 +58,8 @@ def jpeg_header(data: bytes) -> Header:
     return Header("jpeg", width, height, exif.orientation, exif, plain=frame[0] == 8 and frame[5] in (1, 3))
 
 
-def jpeg_pixels(data: bytes, header: Header) -> Pixels:
-    """The stored pixels, not yet upright.
+def jpeg_pixels(data: bytes, header: Header, scratch: Scratch | None = None) -> Pixels:
+    """The stored pixels, not yet upright; in ``scratch`` if it is given and they fit.
 
     Raises:
         Flaw: truncated (also where a lenient decoder would fill up with grey) or corrupt.
@@ -69,7 +69,8 @@ def jpeg_pixels(data: bytes, header: Header) -> Pixels:
     if not header.plain:
         return cmyk_jpeg_pixels(data, inverted=_has_adobe_marker(data))
     try:
-        return simplejpeg.decode_jpeg(data, colorspace="RGB")  # type: ignore[no-any-return]
+        buffer = scratch.of(3 * header.width * header.height) if scratch is not None else None
+        return simplejpeg.decode_jpeg(data, colorspace="RGB", buffer=buffer)  # type: ignore[no-any-return]
     except ValueError as error:
         words = str(error).lower()
     if "premature end" in words:

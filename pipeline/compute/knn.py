@@ -1,6 +1,7 @@
 """Nearest neighbours by FAISS: exact inner product for thousands of vectors, inverted lists above."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import faiss
 import numpy as np
@@ -9,7 +10,7 @@ import numpy.typing as npt
 Float32s = npt.NDArray[np.float32]
 Int64s = npt.NDArray[np.int64]
 
-_BLOCK_ROWS = 4096
+_BLOCK_ROWS = 1024
 """Queries at a time: bounds memory, has no influence on the result."""
 
 
@@ -24,17 +25,17 @@ class Search:
     gpu: bool = False
 
 
-def build_index(vectors: Float32s, search: Search) -> faiss.Index:
-    """Return an inner-product index over ``vectors`` (n, d) in their order."""
+def build_index(vectors: Float32s, search: Search) -> Any:
+    """Return a FAISS inner-product index over ``vectors`` (n, d) in their order."""
     faiss.omp_set_num_threads(search.threads)
     count, dimensions = vectors.shape
-    if count <= search.exact_below:
-        index = faiss.IndexFlatIP(dimensions)
-    else:
+    index: Any = faiss.IndexFlatIP(dimensions)
+    if count > search.exact_below:
         num_lists = round(4 * np.sqrt(count))  # FAISS' guideline: 4 to 16 sqrt(n)
-        index = faiss.IndexIVFFlat(faiss.IndexFlatIP(dimensions), dimensions, num_lists, faiss.METRIC_INNER_PRODUCT)
+        index = faiss.IndexIVFFlat(index, dimensions, num_lists, faiss.METRIC_INNER_PRODUCT)
         index.cp.seed = search.seed + 1  # FAISS' generator does not take 0 for a seed
         index.cp.spherical = True
+        index.cp.min_points_per_centroid = 1  # no warning on standard error: few points a list are meant
         index.nprobe = search.num_probes
     if search.gpu:
         index = faiss.index_cpu_to_gpu(faiss.StandardGpuResources(), 0, index)

@@ -1,6 +1,7 @@
 """Every format but the common JPEG, by Pillow."""
 
 import io
+import warnings
 
 import numpy as np
 from PIL import Image, ImageChops, TiffImagePlugin, WebPImagePlugin
@@ -16,6 +17,9 @@ _PLUGINS = (TiffImagePlugin, WebPImagePlugin)
 
 # Pillow's own limit is a global one; ours is checked on every header, before `load`.
 Image.MAX_IMAGE_PIXELS = None
+
+# Pillow comments on every odd tag; what is wrong with an image stands in its row.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 _CONVERTED = ("1", "P", "CMYK", "YCbCr", "RGBX")
 _TRANSPARENT = ("RGBA", "LA", "PA", "RGBa", "La")

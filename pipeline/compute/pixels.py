@@ -14,6 +14,29 @@ A panorama has 2 to 10.  Without a bound 100 x 1 000 000 pixels would be kept wh
 """
 
 
+class Scratch:
+    """Memory that one image after another is decoded into.
+
+    A fresh array an image costs a third of the decoding in page faults.  What was decoded into it is gone with the
+    next image, so it is for one thread, and for pixels that are shrunk at once.
+    """
+
+    def __init__(self) -> None:
+        self._memory = bytearray()
+
+    def of(self, size: int) -> memoryview | None:
+        """``size`` bytes with any content; None for an image too large to hold on to its memory."""
+        if size > _LARGEST_SCRATCH:
+            return None
+        if size > len(self._memory):
+            self._memory = bytearray(size)
+        return memoryview(self._memory)[:size]
+
+
+_LARGEST_SCRATCH = 2**26
+"""Bytes: 22 megapixels."""
+
+
 def upright(stored: Pixels, orientation: int) -> Pixels:
     """Turn and mirror stored pixels by EXIF orientation 1 to 8 (Exif 2.32, tag 274); the result is contiguous."""
     turned = stored.transpose(1, 0, 2) if orientation >= 5 else stored
@@ -37,7 +60,7 @@ def shrink(rgb: Pixels, image_px: int) -> Pixels:
     from torchvision.transforms.v2 import functional
 
     # A view of the interleaved pixels: torchvision's uint8 kernel is fast for exactly this layout.
-    planes = torch.from_numpy(np.ascontiguousarray(rgb)).permute(2, 0, 1)
+    planes = torch.from_numpy(np.require(rgb, requirements=["C", "W"])).permute(2, 0, 1)
     resized = functional.resize(planes, list(size), antialias=True)
     return np.ascontiguousarray(resized.permute(1, 2, 0).numpy())
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-import yaml
 from pydantic import BaseModel
 
 from pipeline.field_types import describe, section_of
+from pipeline.plain_yaml import dump
 
 WIDTH = 110
 """Columns after which a comment is broken."""
@@ -25,7 +25,7 @@ def _lines(model: BaseModel, indent: str) -> Iterator[str]:
         section = section_of(field)
         if section is None:
             yield from _comment(f"{field.description or ''} ({describe(field)})", indent)
-            yield from (f"{indent}{line}" for line in _entry(name, values[name]))
+            yield from (f"{indent}{line}" for line in dump({name: values[name]}).split("\n"))
         else:
             yield ""
             yield from _comment(field.description or section.__doc__ or "", indent)
@@ -41,10 +41,3 @@ def _comment(text: str, indent: str) -> Iterator[str]:
             line = f"{indent}#"
         line += f" {word}"
     yield line
-
-
-def _entry(name: str, value: object) -> list[str]:
-    # Lists and mappings on one line; PyYAML's None would put braces round a plain key and value too.
-    style = None if isinstance(value, list | dict) else False
-    text = yaml.safe_dump({name: value}, sort_keys=False, allow_unicode=True, default_flow_style=style, width=10**6)
-    return text.rstrip("\n").split("\n")

@@ -50,16 +50,16 @@ def render(evaluation: Evaluation) -> RenderableType:
 
 def _scores(evaluation: Evaluation) -> RenderableType:
     counts = evaluation.counts
-    title = (
+    line = (
         f"{count(counts['labelled_images'])} of {count(counts['images'])} images have a label "
         f"({count(counts['labelled_without_track'])} of them no track): {count(counts['subjects'])} subjects, "
         f"{count(counts['tracks'])} tracks, {count(counts['clusters'])} clusters, {count(counts['dates'])} dates"
     )
-    columns = ("score", "tracks", "clusters in their dates", "mean of the dates")
+    columns = ("score", "tracks", "clusters in\ntheir dates", "mean of\nthe dates")
     sides = (evaluation.tracks, evaluation.clusters, evaluation.clusters_mean)
     names = [*SCORES, *(name for name in evaluation.tracks if name not in SCORES)]
     rows = [(name, *(_cell(name, side) for side in sides)) for name in names]
-    return table(title, columns, rows)
+    return Group(line, table("Scores", columns, rows))
 
 
 def _cell(name: str, scores: Mapping[str, float]) -> str:
@@ -96,7 +96,7 @@ def _calibration(found: Mapping[str, Reliability]) -> RenderableType:
             limits = f"{one.edges[k]:.1f}-{one.edges[k + 1]:.1f}"
             cells = (count(int(one.count[k])), score(float(one.probability[k])), score(float(one.right[k])))
             rows.append((name, limits, *cells, DASH, DASH))
-    columns = ("decisions", "probability", "number", "said", "right", "calibration error", "Brier score")
+    columns = ("decisions", "probability", "number", "said", "right", "calibration\nerror", "Brier\nscore")
     return table("Are decisions said to be p likely right in a share p of the cases?", columns, rows, text_columns=2)
 
 

@@ -75,7 +75,9 @@ def render_summary(summary: RunSummary) -> RenderableType:
     if summary.seconds is not None:
         rows.append(("computed", joined(summary.computed.items()) if summary.computed else "nothing: all up to date"))
         rows.append(("time", f"{summary.seconds:.1f} s"))
-    return table("What came out", ("", ""), rows, text_columns=2)
+    result = table("What came out", ("", ""), rows, text_columns=2)
+    result.show_header = False
+    return result
 
 
 def render_status(rows: Sequence[PartitionStatus], details: bool = True) -> RenderableType:

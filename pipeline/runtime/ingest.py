@@ -107,7 +107,7 @@ def run_ingest(context: Context, collection: str, manifest: str | None) -> None:
 
 def image_inputs(params: IngestParams) -> dict[str, str]:
     """What an image's row depends on besides the object; how the collection is listed is no part of it."""
-    listing_only = frozenset(SourceParams.model_fields)
+    listing_only = frozenset({*SourceParams.model_fields, "on_vanished"})
     return {"version": str(VERSION), **parameters("ingest", params, listing_only)}
 
 
@@ -265,7 +265,7 @@ def _changes(known: pa.Table, listing: pa.Table, work: pa.Table, on_vanished: st
     fresh = listing["object_version"].take(place)
     described = pc.and_(pc.invert(superseded), pc.fill_null(pc.not_equal(fresh, known["object_version"]), False))
     if on_vanished == "drop":
-        dropped, marked = pc.or_(superseded, gone), pa.array([False] * known.num_rows)
+        dropped, marked = pc.or_(superseded, gone), pa.array([False] * known.num_rows, pa.bool_())
     else:
         dropped, marked = superseded, pc.and_(gone, pc.invert(known["vanished"]))
     changes = {}

@@ -4,9 +4,8 @@ Ray is started (or joined) when the first work turns up: a run with nothing to d
 """
 
 import logging
-import os
-import secrets
 import threading
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -15,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 import ray
 from ray.data import ActorPoolStrategy, DataContext, Datasink
+from ray.util.annotations import RayDeprecationWarning
 
 from pipeline.resources import Resources
 from pipeline.runtime.engine import Call, Fragment, MapJob, Progress
@@ -30,10 +30,10 @@ _POLL_SECONDS = 0.5
 
 
 class RayEngine:
-    """Joins the cluster at ``address``, or the one that submitted this job, or starts Ray on this machine."""
+    """Joins the cluster at ``address``, or starts Ray on this machine (see :mod:`pipeline.runtime.engines`)."""
 
     def __init__(self, resources: Resources, address: str | None = None) -> None:
-        self._connect(address or os.environ.get("RAY_ADDRESS"), resources)
+        self._connect(address, resources)
         found: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray types it not
         self._retries, self._threads = resources.retries, resources.threads
         self._cpus = max(1, min(int(found.get("CPU", 1)), resources.num_cpus or 1 << 30))
@@ -115,11 +115,6 @@ class RayEngine:
         if address and address != "local":
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
             return
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-        os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's default of 15 starves it on a shared machine
-        if "RAY_AUTH_TOKEN" not in os.environ:  # a token of this process only: nothing is written to ~/.ray
-            os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(24))
         ray.init(
             address="local",
             num_cpus=resources.num_cpus,
@@ -210,6 +205,8 @@ def _run_call(function: Callable[..., Any], arguments: tuple[Any, ...], threads:
 
 
 def _set_data_context() -> None:
+    # Bounded retries have no other home than `ray_remote_args` before Ray 2.64 (RAY.md, edge 11).
+    warnings.filterwarnings("ignore", category=RayDeprecationWarning)
     context = DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False

@@ -172,8 +172,7 @@ def _within(filesystem: FileSystem, root: str, written: str, row: int) -> _Place
     path = written
     if "://" in written or written.startswith("/"):
         path = str(filesystem._strip_protocol(written)).removeprefix(inside)
-    parts = path.split("/")
-    if ".." in parts or path.startswith("/") or "://" in path or "\0" in path:
+    if ".." in written.split("/") or path.startswith("/") or "://" in path or "\0" in path:
         raise UserError(
             f"row {row} of the manifest leaves the collection: {redact(written)!r}\n"
             "expected a path relative to the collection's root; an image elsewhere goes into a column 'uri'"

@@ -1,4 +1,4 @@
-"""How a print weathers: slow changes that never go back, each driven by an age from 0 (new) to 1 (end of the script)."""
+"""How a print weathers: slow changes that never go back, driven by an age from 0 (new) to 1 (end of the script)."""
 
 from dataclasses import dataclass
 
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from pipeline.sample.fields import Field, covering, fractal, generator, rgb, smoothstep
 
 Pixels = NDArray[np.float32]
+
 
 @dataclass(frozen=True)
 class Course:
@@ -26,10 +27,10 @@ class Course:
 
 
 PLACES: dict[str, dict[str, Course]] = {
-    "sun": {"bleach": Course(0.96, 0.0, 0.7), "grime": Course(0.2), "peel": Course(0.52, 0.2, 1.0)},
+    "sun": {"bleach": Course(0.9, 0.0, 0.7), "grime": Course(0.2), "peel": Course(0.46, 0.2, 1.0)},
     "damp": {"grime": Course(0.75, 0.0, 0.6), "bleach": Course(0.3), "moss": Course(0.76, 0.15, 1.0)},
     "gutter": {"yellow": Course(1.0, 0.0, 0.5), "rust": Course(0.7, 0.0, 0.6), "lichen": Course(0.55, 0.4, 1.0)},
-    "ivy": {"yellow": Course(0.9, 0.0, 0.5), "mould": Course(0.28, 0.0, 0.6), "ivy": Course(1.0, 0.2, 1.0)},
+    "ivy": {"yellow": Course(0.9, 0.0, 0.5), "mould": Course(0.28, 0.0, 0.6), "ivy": Course(0.88, 0.2, 1.0)},
 }
 """What each place on the wall does to a print, first one thing, then another.  Prints in one place come to look alike:
 that is what defeats clustering the whole collection by look."""
@@ -53,9 +54,9 @@ class Weathering:
         self._blotches = fractal(rng, shape)
         self._runs = fractal(rng, shape, cells=(1, 14), octaves=4)
         self._drips = fractal(rng, shape, cells=(1, 9), octaves=5) - 0.9 * low
-        self._growth = fractal(rng, shape, cells=(3, 4)) + 0.9 * low
+        self._growth: Field = np.add(fractal(rng, shape, cells=(3, 4)), 0.9 * low, dtype=np.float32)
         self._spots = fractal(rng, shape, cells=(16, 16), octaves=3) + 0.5 * self._blotches
-        self._rosettes = fractal(rng, shape, cells=(9, 9), octaves=4) + 0.6 * self._growth
+        self._rosettes = np.add(fractal(rng, shape, cells=(9, 9), octaves=4), 0.6 * self._growth, dtype=np.float32)
         self._tears = fractal(rng, shape, cells=(3, 3)) + 1.3 * _to_the_edges(shape)
         top, left = (int(rng.integers(0, 512 - min(side, 511))) for side in shape)
         self._grass = grass[top : top + height, left : left + width]
@@ -95,7 +96,7 @@ class Weathering:
         rim = covering(self._rosettes, min(1.0, amount + 0.05), softness=0.2)[..., None]
         tint = smoothstep(0.5 + 0.35 * self._growth)[..., None]
         crust = rgb(0.66, 0.7, 0.58) * (1 - tint) + rgb(0.74, 0.64, 0.26) * tint
-        crust = crust * (0.72 + 0.55 * (self._grass[..., None] - 0.3))
+        crust = crust * (0.55 + 0.55 * self._grass[..., None])
         return np.asarray(pixels * (1 - 0.4 * rim) * (1 - layer) + crust * layer, dtype=np.float32)
 
     def _mossy(self, pixels: Pixels, amount: float) -> Pixels:
@@ -104,9 +105,7 @@ class Weathering:
         shade = covering(self._growth, amount * 1.12, softness=0.5)[..., None]
         layer = covering(self._growth, amount, softness=0.18)[..., None]
         tint = 0.5 + 0.22 * self._blotches[..., None]
-        green = rgb(0.12, 0.2, 0.05) + self._grass[..., None] * (
-            rgb(0.28, 0.46, 0.12) + rgb(0.26, 0.1, 0.02) * tint
-        )
+        green = rgb(0.12, 0.2, 0.05) + self._grass[..., None] * (rgb(0.28, 0.46, 0.12) + rgb(0.26, 0.1, 0.02) * tint)
         return np.asarray(pixels * (1 - 0.55 * shade) * (1 - layer) + green * layer, dtype=np.float32)
 
 

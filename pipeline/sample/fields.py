@@ -43,7 +43,7 @@ def fractal(
         total += weight * resized(grid, shape)
         squares += weight**2
         weight *= 0.6
-    return total / np.float32(np.sqrt(squares))
+    return np.asarray(total / np.sqrt(squares), dtype=np.float32)
 
 
 def covering(field: Field, share: float, softness: float = 0.25) -> Field:

@@ -86,7 +86,7 @@ def _draw_leaf(draw: ImageDraw.ImageDraw, leaf: Leaf, grown: float) -> None:
     points = [(float(x), float(y)) for x, y in OVERSAMPLE * turned]
     green = tuple(int(leaf.shade * value) for value in (62, 104, 40))
     vein = tuple(int(leaf.shade * value) for value in (120, 156, 88))
-    draw.polygon(points, fill=(*green, 255), outline=tuple(int(0.6 * value) for value in green) + (255,))
+    draw.polygon(points, fill=(*green, 255), outline=(*(int(0.6 * value) for value in green), 255))
     draw.line([points[0], points[len(LOBES) - 1]], fill=(*vein, 255), width=OVERSAMPLE)
 
 

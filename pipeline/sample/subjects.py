@@ -12,8 +12,8 @@ from pipeline.errors import UserError
 
 Pixels = NDArray[np.float32]
 
-PRINT_SIDE = 400
-"""Longer side of a print, in pixels of the scene: about what a frame of 512 pixels resolves."""
+PRINT_SIDE = 384
+"""Longer side of a print, in pixels: about what a photograph of it resolves."""
 
 MARGIN = 0.035
 """White paper around the picture, as a share of the print's longer side."""
@@ -76,7 +76,8 @@ def paper(subject: str) -> Pixels:
 def texture(name: str) -> Pixels:
     """A shipped grey texture (``brick`` or ``grass``): (512, 512) float32, 0 to 1."""
     with Image.open(_shipped(Photograph("skimage", f"data/{name}.png"))) as opened:
-        return np.asarray(opened.convert("L"), dtype=np.float32) / 255
+        grey = np.asarray(opened.convert("L"), dtype=np.float32)
+    return np.asarray(grey / 255, dtype=np.float32)
 
 
 def _shipped(photograph: Photograph) -> Path:

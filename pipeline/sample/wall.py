@@ -14,13 +14,13 @@ from pipeline.sample.world import View
 
 Pixels = NDArray[np.float32]
 
-FRAME = (512, 384)
+FRAME = (496, 372)
 """Width and height of a photograph; turned for an upright print."""
 
 FILL = 0.86
 """How much of the frame the print takes up, along the side that is tighter."""
 
-AROUND = 1.5
+AROUND = 1.45
 """A scene's sides in frames: the room that a turned, wider or shifted view needs."""
 
 TEAR_AT = 0.58

@@ -101,12 +101,12 @@ HANGINGS: dict[str, Hanging] = {
     "page": Hanging("gutter", last=5),
     "pagoda": Hanging("damp"),
     "retina": Hanging("ivy", last=6),
-    "rocket": Hanging("gutter"),
+    "rocket": Hanging("damp"),
     "tissue": Hanging("ivy", first=4),
 }
 
 SPLIT_AT, SPLIT, SPLIT_PIECE = 6, "motorcycle", "motorcycle-right"
-MERGE_AT, MERGED, MERGED_AWAY = 8, "rocket", "moon"
+MERGE_AT, MERGED, MERGED_AWAY = 7, "moon", "rocket"
 
 
 def views(index: int) -> list[View]:

@@ -4,8 +4,10 @@ import csv
 import io
 import shutil
 import string
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 
@@ -18,6 +20,9 @@ from pipeline.sample.world import DATES, WEATHER, Event, View, events, views
 
 SHOTS, SHOT_SHARES = (3, 4, 5), (0.4, 0.4, 0.2)
 """How many shots a subject gets on a date, and how often."""
+
+THREADS = 2
+"""Views drawn at a time: Pillow and NumPy leave Python's lock for most of the work, and the result is the same."""
 
 FOLDERS = 6
 """Folders of the memory cards; a photograph's folder follows from its name, so neither says anything about it."""
@@ -67,17 +72,16 @@ def write_sample(folder: Path, seed: int = 0) -> SampleReport:
     if images.exists():
         shutil.rmtree(images)
     writer = _Writer(images, seed)
-    for index in range(len(DATES)):
-        for view in views(index):
-            writer.shoot(index, view)
+    with ThreadPoolExecutor(THREADS) as pool:
+        for index in range(len(DATES)):
+            for shots in pool.map(partial(writer.shots, index), views(index)):
+                writer.put_shots(index, shots)
     broken, duplicate, undated = writer.blemishes()
     truth, truth_events = folder / "truth.csv", folder / "truth_events.csv"
     _write_rows(truth, ("path", "identity"), sorted(writer.truth.items()))
     _write_rows(truth_events, ("kind", "date", "identity", "other"), [_event_row(event) for event in events()])
     subjects = set(writer.truth.values())
-    return SampleReport(
-        images, truth, truth_events, writer.num_files, len(subjects), DATES, broken, duplicate, undated
-    )
+    return SampleReport(images, truth, truth_events, writer.num_files, len(subjects), DATES, broken, duplicate, undated)
 
 
 class _Writer:
@@ -92,18 +96,25 @@ class _Writer:
         self._noise = noise_tile(generator(seed, "noise"))
         self._last: dict[int, _Shot] = {}
 
-    def shoot(self, index: int, view: View) -> None:
-        """All photographs of one view on one date."""
+    def shots(self, index: int, view: View) -> list[_Shot]:
+        """All photographs of one view on one date; depends on nothing that was shot before."""
         scene, frame = self._wall.scene(view)
         rng = generator(self._seed, "shots", index, view.identity)
+        taken_shots = []
         for number in range(int(rng.choice(SHOTS, p=SHOT_SHARES))):
             camera = CAMERAS[int(rng.integers(len(CAMERAS)))]
             taken = datetime.combine(DATES[index], time(10)) + timedelta(seconds=int(rng.integers(0, 7 * 3600)))
             image = photograph(scene, frame, camera, WEATHER[index], rng, self._noise)
             path = self._name(index, view.identity, number)
-            self._last[index] = _Shot(path, view.identity, encoded(image, camera, taken))
-            self._put(path, self._last[index].data)
-            self.truth[path] = view.identity
+            taken_shots.append(_Shot(path, view.identity, encoded(image, camera, taken)))
+        return taken_shots
+
+    def put_shots(self, index: int, shots: list[_Shot]) -> None:
+        """Write the photographs of one view on one date and note the truth about them."""
+        for shot in shots:
+            self._put(shot.path, shot.data)
+            self.truth[shot.path] = shot.identity
+            self._last[index] = shot
 
     def blemishes(self) -> tuple[tuple[str, str], tuple[str, str], str]:
         """Two broken files, an exact duplicate on its own date, and a photograph that nothing dates."""

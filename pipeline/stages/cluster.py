@@ -47,7 +47,7 @@ class ClusterParams(Params):
         return self
 
 
-def cluster(
+def cluster(  # noqa: PLR0913
     date: str,
     fingerprints: pa.Table,
     model: pa.Table,
@@ -158,7 +158,7 @@ def _clusters(
 ) -> pa.Table:
     alone = described.nearest < 0
     types = {c.name: c.type for c in CLUSTERS.columns}
-    nearest_ids = np.where(alone, None, cluster_ids[described.nearest])
+    nearest_ids = pa.array(cluster_ids[described.nearest], pa.string(), mask=alone)
     columns = {
         "cluster_id": pa.array(cluster_ids, pa.string()),
         "num_images": pa.array(described.sizes.astype(np.int32)),
@@ -166,7 +166,7 @@ def _clusters(
         "center": to_column(described.centers),
         "exemplar_image_ids": pa.array([list(ids[rows]) for rows in chosen], types["exemplar_image_ids"]),
         "cohesion": pa.array(described.cohesion),
-        "nearest_cluster_id": pa.array(nearest_ids, pa.string()),
+        "nearest_cluster_id": nearest_ids,
         "nearest_similarity": pa.array(described.nearest_similarity, mask=alone),
     }
     return CLUSTERS.check(pa.table(columns).sort_by("cluster_id"))

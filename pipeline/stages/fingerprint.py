@@ -13,6 +13,7 @@ from pydantic import Field, field_validator
 
 from pipeline import schemas
 from pipeline.compute import extractors
+from pipeline.compute.extractors.preprocessing import resize_in_one_thread
 from pipeline.compute.reasons import Flaw, Reason
 from pipeline.params import Params
 
@@ -174,7 +175,7 @@ class Fingerprinter:
         ahead = 2 * self.extractor.batch_size
         waiting: deque[tuple[int, Future[extractors.Pixels | Reason]]] = deque()
         scalars = (scalar for chunk in pixels.chunks for scalar in chunk)
-        with ThreadPoolExecutor(self._threads, thread_name_prefix="open-pixels") as pool:
+        with ThreadPoolExecutor(self._threads, "open-pixels", resize_in_one_thread) as pool:
             for row, scalar in enumerate(scalars):
                 if not scalar.is_valid or reasons[row] is not None:
                     continue

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pipeline.compute.dating import Dated, Rules
     from pipeline.compute.decoding import Limits
     from pipeline.compute.formats import Header
+    from pipeline.compute.pixels import Scratch
 
 DATE = "date"
 """The extra column of :func:`ingest`'s result: the partition a row belongs to."""
@@ -127,13 +128,14 @@ def ingest(objects: pa.Table, params: IngestParams) -> pa.Table:
         header could be read.
     """
     from pipeline.compute.decoding import Limits
+    from pipeline.compute.pixels import Scratch
 
-    limits = Limits(params.max_bytes, params.max_pixels)
+    limits, scratch = Limits(params.max_bytes, params.max_pixels), Scratch()
     rules = _rules(params)
     images: list[_Image] = []
     dates: list[Dated] = []
     for row in objects.select([name for name in OBJECTS if name in objects.column_names]).to_pylist():
-        image, header = _read(row, limits, params)
+        image, header = _read(row, limits, params, scratch)
         images.append(image)
         dates.append(_date(row, header, rules))
     return _table(objects, images, dates, params)
@@ -171,7 +173,7 @@ def _rules(params: IngestParams) -> Rules:
     return Rules(earliest, latest, zone, dt.time.fromisoformat(params.day_starts_at), params.date_from_modified)
 
 
-def _read(row: dict[str, Any], limits: Limits, params: IngestParams) -> tuple[_Image, Header | None]:
+def _read(row: dict[str, Any], limits: Limits, params: IngestParams, scratch: Scratch) -> tuple[_Image, Header | None]:
     """What the bytes of one object give; never raises for their content."""
     from pipeline.compute.decoding import read_header
     from pipeline.compute.identity import content_hash
@@ -185,7 +187,7 @@ def _read(row: dict[str, Any], limits: Limits, params: IngestParams) -> tuple[_I
     try:
         header = read_header(data, limits)
         image |= {"width": header.width, "height": header.height, "format": header.format}
-        image["pixels"] = _kept(data, header, params)
+        image["pixels"] = _kept(data, header, params, scratch)
     except Flaw as flaw:
         image |= {"reason": str(flaw.reason), "detail": flaw.detail}
     return image, header
@@ -199,7 +201,7 @@ def _unread(row: dict[str, Any]) -> _Image:
     return {"reason": row["reason"], "detail": row["detail"]}
 
 
-def _kept(data: bytes, header: Header, params: IngestParams) -> bytes:
+def _kept(data: bytes, header: Header, params: IngestParams, scratch: Scratch) -> bytes:
     """The bytes of the ``pixels`` column.  Everything is decoded, so that what is kept is known to decode.
 
     Raises:
@@ -208,7 +210,7 @@ def _kept(data: bytes, header: Header, params: IngestParams) -> bytes:
     from pipeline.compute.decoding import guarded, read_pixels
     from pipeline.compute.pixels import encode, shrink, shrunken_size, upright
 
-    stored = read_pixels(data, header)
+    stored = read_pixels(data, header, scratch)
     if params.image_px == "original":
         return data
     small = shrunken_size(header.height, header.width, params.image_px) == (header.height, header.width)

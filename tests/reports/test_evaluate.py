@@ -195,7 +195,13 @@ def test_a_table_for_people():
     assert any(line.startswith("idf1 0.6364 ") for line in lines)
     assert "gap 1 0 0 - 0.0000" in lines
     assert "\x1b" not in text
-    assert max(map(len, text.splitlines())) <= 120
+
+
+def test_it_fits_where_there_is_no_terminal_to_ask_for_its_width():
+    text = plain(render(full()), width=80)
+    assert max(map(len, text.splitlines())) <= 80
+    assert "…" not in text
+    assert {line.split()[0] for line in text.splitlines() if line.strip()} >= set(SCORES)
 
 
 def test_json_has_no_nan_and_every_score():

@@ -45,15 +45,13 @@ def parse(name, rest):
     return ExtractorSpec(name, "mean_color", rest, None, HOW, "", 1)
 
 
-@pytest.fixture
-def mean_color(monkeypatch):
-    """A family of the test's own: adding one is one entry."""
-    family = extractors.Family(parse, lambda _: "none", lambda spec, digest, _: MeanColor(spec, digest))
-    monkeypatch.setitem(extractors.FAMILIES, "mean_color", family)
+# A family of the test's own: adding one is one entry.
+FAMILY = extractors.Family(parse, lambda _: "none", lambda spec, digest, _: MeanColor(spec, digest))
 
 
 @pytest.fixture
-def fingerprinter(mean_color):
+def fingerprinter(monkeypatch):
+    monkeypatch.setitem(extractors.FAMILIES, "mean_color", FAMILY)
     return Fingerprinter(FingerprintParams(extractor="mean_color"))
 
 
@@ -72,8 +70,8 @@ def table(rows):
     pixels = [row if isinstance(row, bytes | None) else png(row) for row in rows]
     return pa.table(
         {
-            "image_id": pa.array([f"{number:032x}" for number in range(len(rows))]),
-            "content_hash": pa.array([f"{number:032x}" for number in range(len(rows))]),
+            "image_id": pa.array([f"{number:032x}" for number in range(len(rows))], pa.string()),
+            "content_hash": pa.array([f"{number:032x}" for number in range(len(rows))], pa.string()),
             "region": pa.array([None] * len(rows), schemas.REGION),
             "pixels": pa.array(pixels, pa.binary()),
             "reason": pa.array([None if data is not None else "truncated" for data in pixels], pa.string()),
@@ -126,8 +124,7 @@ KINDS = st.one_of(st.tuples(*[st.integers(0, 255)] * 3), st.none(), st.just(BROK
 @given(st.lists(KINDS, max_size=30), st.integers(1, 3), st.integers(0, 30))
 def test_any_mix_loses_no_row_and_any_split_gives_the_same(kinds, threads, cut):
     with pytest.MonkeyPatch.context() as patch:
-        family = extractors.Family(parse, lambda _: "none", lambda spec, digest, _: MeanColor(spec, digest))
-        patch.setitem(extractors.FAMILIES, "mean_color", family)
+        patch.setitem(extractors.FAMILIES, "mean_color", FAMILY)
         compute = Fingerprinter(FingerprintParams(extractor="mean_color"), threads=threads)
         rows = table(kinds)
         found = compute(rows)

@@ -114,8 +114,8 @@ def at_node(network: "torch.nn.Module", node: str | None) -> "torch.nn.Module":
 def _without_last_layer(network: "torch.nn.Module") -> "torch.nn.Module":
     import torch
 
-    # In every torchvision classifier the layer registered last that has weights is the one that gives the scores; a
-    # test runs them all.
+    # In torchvision's classifiers the layer with weights that is registered last gives the scores; a test runs one of
+    # each architecture.
     layers = [name for name, m in network.named_modules() if isinstance(m, torch.nn.Linear | torch.nn.Conv2d)]
     network.set_submodule(layers[-1], torch.nn.Identity())
     return network

@@ -1,4 +1,4 @@
-"""From scores to decisions: which cluster continues which track, and how sure that is."""
+"""From similarities to decisions: which cluster continues which track, and how sure that is."""
 
 from dataclasses import dataclass
 
@@ -6,13 +6,19 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
+from pipeline.compute.linking.cohorts import closeness, levels, normalise
+from pipeline.compute.linking.matching import Edges
+from pipeline.compute.linking.memory import Memory, gap_bin
+from pipeline.compute.linking.model import Fit, Problem, fine_histogram, fit
+
+Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Decisions:
-    """One row per cluster: ``track`` is -1 for a birth; ``probability`` that the decision is right."""
+    """One entry per cluster: ``track`` is -1 for a birth, ``probability`` that the decision is right."""
 
     track: Ints
     probability: Doubles
@@ -20,35 +26,102 @@ class Decisions:
     score: Doubles
     runner_up: Ints
     margin: Doubles
+    memory: Memory
 
 
-def decide(similarity: npt.NDArray[np.float32], gaps: Ints, false_link_rate: float) -> Decisions:
-    """Decide which cluster continues which track (clusters x tracks similarities, gaps in dates per track)."""
+def decide(
+    similarity: Floats, gaps: Ints, memory: Memory | None = None, false_link_rate: float = 0.01, candidates: int = 16
+) -> Decisions:
+    """Decide which cluster continues which track.
+
+    Args:
+        similarity: clusters x tracks, cosine of the best exemplar pair.
+        gaps: dates since each track was seen, 1 is the date before.
+        memory: of the earlier dates.
+        false_link_rate: expected fraction of false links among the links written.
+        candidates: tracks looked at a cluster, and clusters a track.
+    """
+    before = memory if memory is not None else Memory()
     num_clusters, num_tracks = similarity.shape
-    none = np.full(num_clusters, -1, dtype=np.int64)
     if not num_clusters or not num_tracks:
-        zeros = np.zeros(num_clusters)
-        return Decisions(none, np.ones(num_clusters), zeros, zeros.copy(), none.copy(), zeros.copy())
-    s = similarity.astype(np.float64)
-    row = np.median(s, axis=1, keepdims=True)
-    col = np.median(s, axis=0, keepdims=True)
-    z = s - (row + col) / 2 if num_tracks > 1 else s
-    spread = np.sqrt(np.mean((z[z <= np.median(z)] - np.median(z)) ** 2)) + 1e-9
-    z = (z - np.median(z)) / spread if num_tracks > 1 else s * 10
-    cut = np.sqrt(2 * np.log(max(num_clusters * num_tracks, 2)))
-    odds = z - cut + 1.0
-    rows, cols = linear_sum_assignment(-np.maximum(odds, 0.0))
-    track = none.copy()
-    for i, j in zip(rows, cols, strict=True):
-        if odds[i, j] > 0:
-            track[i] = j
-    p = 1 / (1 + np.exp(-np.clip(odds * 2, -30, 30)))
-    best = np.where(track >= 0, track, odds.argmax(1))
-    probability = np.where(track >= 0, p[np.arange(num_clusters), best], 1 - p[np.arange(num_clusters), best])
-    masked = z.copy()
-    masked[np.arange(num_clusters), best] = -np.inf
-    runner = masked.argmax(1) if num_tracks > 1 else none.copy()
-    margin = z[np.arange(num_clusters), best] - (masked.max(1) if num_tracks > 1 else 0)
-    return Decisions(
-        track, probability, s[np.arange(num_clusters), best], z[np.arange(num_clusters), best], runner, margin
-    )
+        return _all_births(num_clusters, before)
+    close = closeness(similarity)
+    usual = before.level_sum / before.levels if before.levels else None
+    scores = normalise(close, usual)
+    if scores is None:
+        scores = np.zeros_like(close)
+    edges = _candidates(scores, candidates)
+    score = scores[edges.row, edges.column].astype(np.float64)
+    problem = Problem(edges, score, gap_bin(gaps), fine_histogram(scores))
+    found = fit(problem, before)
+    chosen = _choose(edges, found.probability, before, false_link_rate)
+    return _decisions(similarity, scores, problem, found, chosen, before)
+
+
+def _all_births(num_clusters: int, memory: Memory) -> Decisions:
+    none, zeros = np.full(num_clusters, -1, dtype=np.int64), np.zeros(num_clusters)
+    return Decisions(none, np.ones(num_clusters), zeros, zeros, none, zeros, memory)
+
+
+def _candidates(scores: Floats, count: int) -> Edges:
+    """The best tracks of each cluster and the best clusters of each track."""
+    num_rows, num_columns = scores.shape
+    wanted = np.zeros(scores.shape, dtype=bool)
+    if num_columns <= count or num_rows <= count:
+        wanted[:] = True
+    else:
+        np.put_along_axis(wanted, np.argpartition(-scores, count, axis=1)[:, :count], True, axis=1)
+        np.put_along_axis(wanted, np.argpartition(-scores, count, axis=0)[:count], True, axis=0)
+    row, column = np.nonzero(wanted)
+    return Edges(row.astype(np.int64), column.astype(np.int64), num_rows, num_columns)
+
+
+def _choose(edges: Edges, probability: Doubles, memory: Memory, rate: float) -> Ints:
+    """Indices of the edges written: the most probable one-to-one set, as long as few of them are expected false."""
+    likely = np.flatnonzero(probability > 0.5)
+    order = likely[np.argsort(-probability[likely], kind="stable")]
+    expected = memory.expected_false + np.cumsum(1.0 - probability[order])
+    allowed = rate * (memory.links + np.arange(1, len(order) + 1))
+    good = np.flatnonzero(expected <= allowed)
+    return order[: good[-1] + 1] if len(good) else order[:0]
+
+
+def _decisions(
+    similarity: Floats, scores: Floats, problem: Problem, found: Fit, chosen: Ints, before: Memory
+) -> Decisions:
+    edges, p = problem.edges, found.probability
+    num = edges.num_rows
+    every = np.arange(num)
+    track = np.full(num, -1, dtype=np.int64)
+    track[edges.row[chosen]] = edges.column[chosen]
+    linked = np.bincount(edges.row, p, minlength=num)
+    probability = np.clip(1.0 - linked, 0.0, 1.0)
+    probability[edges.row[chosen]] = p[chosen]
+    best = np.where(track >= 0, track, scores.argmax(axis=1))
+    score = scores[every, best].astype(np.float64)
+    rest = scores.copy()
+    rest[every, best] = -np.inf
+    runner = rest.argmax(axis=1) if edges.num_columns > 1 else np.full(num, -1, dtype=np.int64)
+    margin = score - rest[every, runner] if edges.num_columns > 1 else np.zeros(num)
+    memory = _remember(problem, found, chosen, before, similarity)
+    return Decisions(track, probability, similarity[every, best].astype(np.float64), score, runner, margin, memory)
+
+
+def _remember(problem: Problem, found: Fit, chosen: Ints, before: Memory, similarity: Floats) -> Memory:
+    memory = before.faded()
+    offered = np.bincount(problem.gap, minlength=len(memory.offered)).astype(np.float64)
+    memory.genuine += found.genuine
+    memory.strangers += found.strangers
+    memory.lists += problem.lists
+    memory.continued += found.continued
+    memory.offered += offered
+    memory.births += problem.edges.num_rows - float(found.probability.sum())
+    memory.clusters += problem.edges.num_rows
+    memory.tail_pairs += found.tail_pairs
+    memory.tail_excess += found.tail_excess
+    if min(similarity.shape) > 1:
+        memory.level_sum += float(levels(closeness(similarity)).level.mean())
+        memory.levels += 1.0
+    memory.links += len(chosen)
+    memory.expected_false += float((1.0 - found.probability[chosen]).sum())
+    return memory

@@ -90,3 +90,15 @@ def test_weights_of_ones_own_replace_the_installed_ones(tmp_path, images, vector
     torch.save({"w": torch.ones(1)}, tmp_path / "own.pth")
     with pytest.raises(UserError, match="not this network's"):
         extractors.build(spec, settings)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize(("precision", "least"), [("float32", 0.9999), ("float16", 0.9999), ("bfloat16", 0.99)])
+def test_a_gpu_agrees_with_the_cpu(images, vectors, precision, least):
+    settings = extractors.Settings(precision=precision, device="cuda")
+    on_gpu = extractors.build(extractors.resolve("efficientnet_lite0"), settings)
+    found = on_gpu(images)
+    assert cosines(found, vectors).min() > least
+    np.testing.assert_array_equal(on_gpu(images[::-1]), found[::-1])
+    np.testing.assert_array_equal(on_gpu(images[3:4]), found[3:4])

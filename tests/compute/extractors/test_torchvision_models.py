@@ -112,22 +112,19 @@ def test_a_node_gives_what_a_hook_sees():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "dimensions"),
-    [("resnet18", 512), ("vgg11:flatten", 25088), ("vgg11:classifier.3", 4096), ("mobilenet_v3_small", 1024)],
+    ("model", "node", "dimensions"), [("resnet18", "flatten", 512), ("mobilenet_v3_small", "classifier.1", 1024)]
 )
-def test_a_seeded_network_agrees_with_torch(own_cache, name, dimensions):
+def test_a_seeded_network_agrees_with_torch(own_cache, model, node, dimensions):
     from torchvision.models.feature_extraction import create_feature_extractor
     from torchvision.transforms.v2 import functional
 
-    model, _, node = name.partition(":")
     network = seeded(model, own_cache / "w.pth")
     settings = extractors.Settings(weights=str(own_cache / "w.pth"))
-    extractor = extractors.build(extractors.resolve(f"torchvision/{name}"), settings)
+    extractor = extractors.build(extractors.resolve(f"torchvision/{model}"), settings)
     given = images(3)
     found = extractor(given)
     scaled = torch.from_numpy(given).permute(0, 3, 1, 2).float() / 255
     scaled = functional.normalize(scaled, mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225])
-    node = node or {"resnet18": "flatten", "mobilenet_v3_small": "classifier.1"}[model]
     with torch.inference_mode():
         expected = create_feature_extractor(network, [node])(scaled)[node].numpy()
     assert found.shape == (3, dimensions) == (3, extractor.dimensions)
@@ -137,20 +134,50 @@ def test_a_seeded_network_agrees_with_torch(own_cache, name, dimensions):
     np.testing.assert_array_equal(extractor(given[1:2]), found[1:2])
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("model", sorted(PUBLISHED))
-def test_every_network_ends_in_a_layer_that_can_be_cut_off(model):
-    """On meta tensors: the shapes without the arithmetic."""
+# One of each architecture, and what its last layer is given.
+LAST = {
+    "alexnet": 4096,
+    "convnext_tiny": 768,
+    "densenet121": 1024,
+    "efficientnet_b0": 1280,
+    "efficientnet_v2_s": 1280,
+    "googlenet": 1024,
+    "inception_v3": 2048,
+    "maxvit_t": 512,
+    "mnasnet0_5": 1280,
+    "mobilenet_v2": 1280,
+    "mobilenet_v3_small": 1024,
+    "regnet_x_400mf": 400,
+    "resnet18": 512,
+    "resnext50_32x4d": 2048,
+    "shufflenet_v2_x0_5": 1024,
+    "squeezenet1_1": 512,
+    "swin_t": 768,
+    "swin_v2_t": 768,
+    "vgg11": 4096,
+    "vit_b_32": 768,
+}
+
+
+def on_meta(model):
+    """The network and a batch without numbers: the shapes without the arithmetic."""
     from torchvision.models import get_model
 
-    arguments = torchvision_models._ARGUMENTS.get(model, {})
-    with torch.device("meta"):
-        network = get_model(model, weights=None, **arguments).eval()
-        how = PUBLISHED[model][1]
-        batch = torch.empty(2, 3, how.height, how.width)
-        scores = network(batch)
-        body = torchvision_models.at_node(network, None)
-        vectors = body(batch)
-    assert scores.shape == (2, 1000)
-    assert vectors.dim() == 2
-    assert 512 <= vectors.shape[1] <= 8192
+    how = PUBLISHED[model][1]
+    network = get_model(model, weights=None, **torchvision_models._ARGUMENTS.get(model, {})).eval()
+    return network.to("meta"), torch.empty(2, 3, how.height, how.width, device="meta")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", sorted(LAST))
+def test_every_architecture_ends_in_a_layer_that_can_be_cut_off(model):
+    network, batch = on_meta(model)
+    assert network(batch).shape == (2, 1000)
+    assert torchvision_models.at_node(network, None)(batch).shape == (2, LAST[model])
+
+
+@pytest.mark.slow
+def test_the_classic_nodes_of_vgg():
+    network, batch = on_meta("vgg11")
+    for node, length in (("flatten", 25088), ("classifier.0", 4096), ("classifier.3", 4096), ("classifier", 1000)):
+        assert torchvision_models.at_node(network, node)(batch).shape == (2, length)

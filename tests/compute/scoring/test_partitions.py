@@ -1,14 +1,18 @@
 """Scores against scikit-learn, against cases counted by hand, and their invariances."""
 
+import csv
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from sklearn import metrics
+from sklearn.cluster import AgglomerativeClustering
 
-from pipeline.compute.scoring import SCORES, contingency, partition_scores, singletons
+from pipeline.compute.scoring import SCORES, contingency, information, partition_scores, singletons
 
 LABELS = st.integers(1, 40).flatmap(
     lambda n: st.tuples(
@@ -38,7 +42,7 @@ def is_equal_partition(truth, found):
     return len(set(zip(truth, found, strict=True))) == len(set(truth)) == len(set(found))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(LABELS)
 def test_equal_to_scikit_learn(labels):
     truth, found = labels
@@ -48,7 +52,7 @@ def test_equal_to_scikit_learn(labels):
     assert {name: ours[name] for name in theirs} == pytest.approx(theirs, abs=1e-9)
 
 
-@pytest.mark.parametrize(("images", "groups", "noise"), [(3000, 40, 0.3), (3000, 3000, 0.5), (5000, 700, 1.0)])
+@pytest.mark.parametrize(("images", "groups", "noise"), [(1000, 40, 0.3), (1000, 1000, 0.5), (2000, 300, 1.0)])
 def test_equal_to_scikit_learn_on_larger_partitions(images, groups, noise):
     random = np.random.default_rng(images + groups)
     truth = random.integers(0, groups, images)
@@ -58,11 +62,13 @@ def test_equal_to_scikit_learn_on_larger_partitions(images, groups, noise):
     )
 
 
-def test_expected_information_where_groups_are_far_larger_than_the_tail_window():
-    # Means of 2 500 with windows of some 1 000 on each side: the sum is cut, and must be right all the same.
+@pytest.mark.parametrize(("images", "groups"), [(10_000, 2), (10_000, 100), (3000, 1000)])
+def test_terms_left_out_of_the_expected_information_are_below_a_doubles_precision(monkeypatch, images, groups):
     random = np.random.default_rng(0)
-    truth, found = random.integers(0, 2, 10_000), random.integers(0, 2, 10_000)
-    assert score(truth, found)["ami"] == pytest.approx(metrics.adjusted_mutual_info_score(truth, found), abs=1e-12)
+    table = contingency(random.integers(0, groups, images), random.integers(0, groups, images))
+    cut = information.expected_mutual_information(table)
+    monkeypatch.setattr(information, "TAIL", 1e6)  # no term is left out
+    assert cut == pytest.approx(information.expected_mutual_information(table), rel=1e-14)
 
 
 def test_a_case_counted_by_hand():
@@ -111,7 +117,7 @@ def test_labels_of_two_lengths_are_refused():
         contingency([1, 2], [1])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(LABELS, st.randoms(use_true_random=False))
 def test_neither_names_nor_order_matter(labels, random):
     truth, found = labels
@@ -123,7 +129,16 @@ def test_neither_names_nor_order_matter(labels, random):
     assert moved == pytest.approx(score(truth, found), abs=1e-12)
 
 
-@settings(max_examples=60, deadline=None)
+def test_not_even_the_last_digit_depends_on_names_and_order():
+    random = np.random.default_rng(0)
+    truth, found = random.integers(0, 300, 3000), random.integers(0, 300, 3000)
+    first = score(truth, found)
+    for _ in range(5):
+        order, names = random.permutation(3000), random.permutation(300)
+        assert score(names[truth[order]], names[found[order]]) == first
+
+
+@settings(max_examples=20, deadline=None)
 @given(LABELS)
 def test_exchanging_truth_and_found_exchanges_precision_and_recall(labels):
     there, back = score(*labels), score(*reversed(labels))
@@ -138,7 +153,7 @@ def test_exchanging_truth_and_found_exchanges_precision_and_recall(labels):
         assert there[same] == pytest.approx(back[same], abs=1e-12)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(LABELS)
 def test_pairwise_and_bcubed_by_going_through_all_pairs(labels):
     truth, found = labels
@@ -155,7 +170,7 @@ def test_pairwise_and_bcubed_by_going_through_all_pairs(labels):
     assert scores["bcubed_precision"] == pytest.approx(np.mean(shares))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(LABELS)
 def test_perfect_exactly_where_the_partitions_are_equal(labels):
     scores = score(*labels)
@@ -174,3 +189,20 @@ def test_counts_above_int32_do_not_overflow():
     scores = score(truth, found)  # 4e10 pairs, whose products pass 2^63
     assert scores["pairwise_recall"] == pytest.approx(0.5, abs=1e-5)
     assert scores["ari"] == 0.0
+
+
+@pytest.mark.slow
+def test_published_figures_to_the_digit():
+    # Ward linkage told k = 20 on raw grey pixels; the figures are those of the data sheet, published with four digits.
+    folder = Path(__file__).parents[4] / "shared" / "data" / "umist"
+    if not folder.exists():
+        pytest.skip(f"needs {folder}")
+    with (folder / "manifest.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    pixels = np.stack([np.asarray(Image.open(folder / row["path"]).convert("L"), np.float32).ravel() for row in rows])
+    found = AgglomerativeClustering(20).fit_predict(pixels)
+    scores = score([row["identity"] for row in rows], found)
+    published = {"purity": 0.5026, "nmi_geometric": 0.6633, "nmi_arithmetic": 0.6632, "fowlkes_mallows": 0.3792}
+    assert {name: round(scores[name], 4) for name in published} == published
+    measured = {"pairwise_f": 0.378, "idf1": 0.452, "assa": 0.269}
+    assert {name: round(scores[name], 3) for name in measured} == measured

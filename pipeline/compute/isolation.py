@@ -1,0 +1,274 @@
+"""Which branches of a date's average-linkage tree are several shots of one subject: a model without parameters to set.
+
+What is known of one date is relative.  In a tree of merge heights (1 - average similarity) the shots of one subject
+form a branch that is *isolated*: the next merge above it is a multiple of its own height.  Inside such a branch, and
+between subjects, heights rise in small steps.  So for every line of the tree
+
+    gap = log(height of the next merge above / own height) >= 0
+
+is drawn from one of two densities: *exponential* for an ordinary line (ratios of neighbour distances in a locally
+homogeneous cloud have a Pareto law, hence their logarithms an exponential one: Facco et al., 2017), with a rate that
+grows with the square root of the branch's size, as averages do; *log-normal*, away from zero, for an isolated one.
+Subjects of one date were photographed alike, so their cuts are alike: a subject's cut is log-normal around the date's,
+and the branch that is cut out is the one whose height lies below the subject's cut and whose next merge lies above.
+Images that are cut out alone are subjects with one shot.
+
+The rates and the log-normal are fitted for each of a grid of cuts by expectation-maximisation, with priors worth a few
+lines; sums over all ways to cut are exact (one pass up the tree, one down).  The mean over the grid, against the same
+tree without any isolated branch, is a Bayes factor.  Heights enter through ratios only, so a power of the distance, or
+another extractor's scale, changes little and needs no setting.
+
+Two things a tree cannot tell are settled by rule, on the side of splitting, which linking can mend: evidence short of
+"strong" leaves every image alone; and where most images stand alone, the few that find company are taken for
+look-alikes unless their branch is significant by itself.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import log_ndtr, logsumexp
+
+Bools = npt.NDArray[np.bool_]
+Int64s = npt.NDArray[np.int64]
+Float64s = npt.NDArray[np.float64]
+
+# Priors.  They were read off no single collection: over real shots (faces, fruit, drawings, prints, re-photographed
+# scenes; tests/bench/bench_clusterers.py) the fitted values lie within a factor of two of these.
+_PAIR_RATE = 2.5
+"""Rate of the gap of an ordinary pair: the next merge is typically e**(1/2.5) = 1.5 times as high."""
+_BRANCH_RATE = 1.8
+"""Rate of the gap of an ordinary branch of m > 2, divided by sqrt(m)."""
+_GAP = 0.8
+"""Median gap of an isolated branch: the next merge is e**0.8 = 2.2 times as high."""
+_LEAST_GAP = 0.5
+"""The fitted median gap stays above: below, the isolated density would stand in for the ordinary one."""
+_GAP_SPREAD = 0.55
+"""Standard deviation of the logarithm of that gap."""
+_CUT_SPREAD = 0.4
+"""Standard deviation of the logarithm of subjects' cuts within a date: within 1.5 times for two of three subjects."""
+_PRIOR_LINES = 10.0
+"""What each prior weighs, in lines of the tree."""
+
+_STRONG = 3.0
+"""Natural logarithm of the Bayes factor from which evidence is strong: 20 to 1 (Kass and Raftery, 1995)."""
+_MAJORITY = 0.5
+"""Below this share of images in company, a branch has to be significant by itself."""
+
+_GRID_STEP = 0.15
+"""Of the logarithm of the cut: well below ``_CUT_SPREAD``, so that the sum over the grid is an integral."""
+_ITERATIONS = 8
+_FLOOR = 1e-3
+"""Cosine distances below (angles under 2.6 degrees) are not told apart: file formats move vectors by as much."""
+_LONGEST_GAP = 6.0
+"""Gaps are counted up to this (400 times): near-identical images are no stronger evidence than alike ones."""
+_SHORTEST_GAP = 0.02
+"""Keeps the logarithm of a gap finite; ties have a gap of 0."""
+
+
+@dataclass(frozen=True)
+class _Lines:
+    """The tree's n - 1 lines, from the bottom; the last is the root, which has no gap and is never chosen.
+
+    ``children`` (n - 1, 2) are lines, or n - 1, the number of a place that is always 0, for points.  ``waves`` are the
+    lines whose children are all in earlier waves.
+    """
+
+    gap: Float64s
+    log_gap: Float64s
+    height: Float64s
+    next_height: Float64s
+    size: Float64s
+    pair: Bools
+    branch: Bools
+    children: Int64s
+    waves: list[Int64s]
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """The model fitted at each of c cuts: log-evidence (c,) and per line (c, n - 1) the terms of the choice."""
+
+    evidence: Float64s
+    odds: Float64s
+    stop: Float64s
+    go_on: Float64s
+
+
+def isolated_branches(tree: Float64s) -> Bools:
+    """Choose the branches that are one subject's shots.
+
+    Args:
+        tree: Average linkage of n >= 2 distinct points in SciPy's form (n - 1, 4), heights non-decreasing.
+
+    Returns:
+        For each line (n - 1,) whether the branch below is a subject; no chosen line lies below another.  The points
+        outside all of them are subjects with one shot.
+    """
+    lines = _read(tree)
+    nothing = np.zeros(len(tree), dtype=bool)
+    if len(tree) < 2:
+        return nothing
+    fit = _fit(lines, _grid(lines))
+    if logsumexp(fit.evidence) - np.log(len(fit.evidence)) < _STRONG:
+        return nothing
+    best = int(np.argmax(fit.evidence))
+    chosen = _most_probable(lines, fit.stop[best] + fit.odds[best], fit.go_on[best])
+    if lines.size[chosen].sum() >= _MAJORITY * (len(tree) + 1):
+        return chosen
+    # As many chances as lines: an ordinary line passes less than once a date (Bonferroni).
+    alone = np.where(fit.odds[best] > np.log(len(tree)), fit.odds[best], -np.inf)
+    return _most_probable(lines, alone, np.zeros(len(tree)))
+
+
+def _read(tree: Float64s) -> _Lines:
+    count = len(tree) + 1
+    parts = tree[:, :2].astype(np.int64)
+    height = np.log(np.maximum(tree[:, 2], _FLOOR))
+    above = np.full(2 * count - 1, count - 2)
+    above[parts] = np.arange(count - 1)[:, None]
+    next_height = height[above[count:]]
+    gap = np.minimum(next_height - height, _LONGEST_GAP)
+    root = np.arange(count - 1) == count - 2
+    size = tree[:, 3]
+    children = np.where(parts >= count, parts - count, count - 1)
+    return _Lines(
+        gap,
+        np.log(np.maximum(gap, _SHORTEST_GAP)),
+        height,
+        next_height,
+        size,
+        (size == 2) & ~root,
+        (size > 2) & ~root,
+        children,
+        _waves(children),
+    )
+
+
+def _waves(children: Int64s) -> list[Int64s]:
+    level = np.zeros(len(children) + 1, dtype=np.int64)
+    for line, (left, right) in enumerate(children):
+        level[line] = 1 + max(level[left], level[right])
+    level = level[:-1]
+    order = np.argsort(level, kind="stable")
+    return np.split(order, np.searchsorted(level[order], np.arange(2, level.max() + 1)))
+
+
+def _grid(lines: _Lines) -> Float64s:
+    """Cuts from the lowest merges (but the last few hundredths) to above the root."""
+    return np.arange(np.quantile(lines.height, 0.02), lines.height[-1] + _GRID_STEP, _GRID_STEP)
+
+
+def _fit(lines: _Lines, cuts: Float64s) -> _Fit:
+    """Fit rates, gap and spread at each cut (c,) by expectation-maximisation."""
+    eligible = lines.pair | lines.branch
+    stop, go_on = _cut_terms(lines, cuts)
+    nobody = np.zeros((1, len(lines.gap)))
+    plain_rates = _rates(lines, nobody)
+    plain = np.where(eligible, _ordinary(lines, plain_rates), 0.0).sum() + _rate_prior(plain_rates)[0]
+    rates = np.repeat(plain_rates, len(cuts), axis=0)
+    gap, spread = np.full((len(cuts), 1), np.log(_GAP)), np.full((len(cuts), 1), _GAP_SPREAD)
+    for _ in range(_ITERATIONS):
+        odds = np.where(eligible, _isolated(lines, gap, spread) - _ordinary(lines, rates), -np.inf)
+        chosen = _expected(lines, stop + odds, go_on)
+        rates = _rates(lines, chosen)
+        gap, spread = _gap_law(lines, chosen)
+    ordinary = _ordinary(lines, rates)
+    odds = np.where(eligible, _isolated(lines, gap, spread) - ordinary, -np.inf)
+    total = _upward(lines, stop + odds, go_on)[:, len(lines.gap) - 1]
+    evidence = np.where(eligible, ordinary, 0.0).sum(axis=1) + _rate_prior(rates) + total - plain
+    return _Fit(evidence, odds, stop, go_on)
+
+
+def _cut_terms(lines: _Lines, cuts: Float64s) -> tuple[Float64s, Float64s]:
+    """Log-probabilities (c, n - 1) that a subject's cut, known to be below the next merge, is above the line, or not."""
+    low = (lines.height - cuts[:, None]) / _CUT_SPREAD
+    high = (lines.next_height - cuts[:, None]) / _CUT_SPREAD
+    high[:, -1] = np.inf
+    below_next = log_ndtr(high)
+    # log(F(high) - F(low)) from the tails on whichever side they are small.
+    mirrored = low > 0
+    upper = np.where(mirrored, log_ndtr(-low), log_ndtr(high))
+    lower = np.where(mirrored, log_ndtr(-high), log_ndtr(low))
+    between = upper + np.log1p(-np.exp(np.minimum(lower - upper, -1e-12)))
+    between[:, -1] = -np.inf
+    go_on = log_ndtr(low) - below_next
+    go_on[:, -1] = 0.0
+    return between - below_next, go_on
+
+
+def _ordinary(lines: _Lines, rates: Float64s) -> Float64s:
+    """Log-density of the gaps (c, n - 1) at ``rates`` (c, 2) of pairs and of larger branches."""
+    rate = np.where(lines.pair, rates[:, :1], rates[:, 1:] * np.sqrt(lines.size))
+    return np.asarray(np.log(rate) - rate * lines.gap)
+
+
+def _isolated(lines: _Lines, gap: Float64s, spread: Float64s) -> Float64s:
+    """Log-density of the gaps (c, n - 1) at the log-normal's mean and standard deviation (c, 1)."""
+    z = (lines.log_gap - gap) / spread
+    return np.asarray(-0.5 * z * z - np.log(spread) - 0.5 * np.log(2 * np.pi) - lines.log_gap)
+
+
+def _rates(lines: _Lines, chosen: Float64s) -> Float64s:
+    """Maximum a posteriori rates (c, 2), gamma priors, from the lines that are not chosen (c, n - 1)."""
+    ordinary = 1.0 - chosen
+    pairs, branches = ordinary * lines.pair, ordinary * lines.branch
+    totals = ((pairs, lines.gap, _PAIR_RATE), (branches, lines.gap * np.sqrt(lines.size), _BRANCH_RATE))
+    columns = [(w.sum(axis=1) + _PRIOR_LINES) / (w @ g + _PRIOR_LINES / prior) for w, g, prior in totals]
+    return np.stack(columns, axis=1)
+
+
+def _rate_prior(rates: Float64s) -> Float64s:
+    """Log-prior of rates (c, 2) but for a constant."""
+    ratio = rates / np.array([_PAIR_RATE, _BRANCH_RATE])
+    return np.asarray((_PRIOR_LINES * (np.log(ratio) - ratio)).sum(axis=1))
+
+
+def _gap_law(lines: _Lines, chosen: Float64s) -> tuple[Float64s, Float64s]:
+    """Maximum a posteriori mean and standard deviation (c, 1) of the chosen lines' log-gaps."""
+    weight = _PRIOR_LINES + chosen.sum(axis=1, keepdims=True)
+    mean = (_PRIOR_LINES * np.log(_GAP) + (chosen @ lines.log_gap)[:, None]) / weight
+    mean = np.maximum(mean, np.log(_LEAST_GAP))
+    square = (chosen * (lines.log_gap - mean) ** 2).sum(axis=1, keepdims=True)
+    return mean, np.sqrt((_PRIOR_LINES * _GAP_SPREAD**2 + square) / weight)
+
+
+def _upward(lines: _Lines, take: Float64s, go_on: Float64s) -> Float64s:
+    """Log-sum (c, n) over all ways to cut the branch below each line; the last place is 0, for points."""
+    total = np.zeros((len(take), take.shape[1] + 1))
+    for wave in lines.waves:
+        left, right = lines.children[wave].T
+        total[:, wave] = np.logaddexp(take[:, wave], go_on[:, wave] + total[:, left] + total[:, right])
+    # The root's sum stands before the place for points.
+    return total
+
+
+def _expected(lines: _Lines, take: Float64s, go_on: Float64s) -> Float64s:
+    """Probability (c, n - 1) that each line is chosen."""
+    total = _upward(lines, take, go_on)
+    reached = np.ones_like(total)
+    chosen = np.zeros_like(take)
+    for wave in reversed(lines.waves):
+        chosen[:, wave] = reached[:, wave] * np.exp(take[:, wave] - total[:, wave])
+        rest = reached[:, wave] - chosen[:, wave]
+        for child in lines.children[wave].T:
+            reached[:, child] = rest
+    return chosen
+
+
+def _most_probable(lines: _Lines, take: Float64s, go_on: Float64s) -> Bools:
+    """Choose the lines (n - 1,) of the most probable way to cut; on a tie, to go on."""
+    best = np.zeros(len(take) + 1)
+    taken = np.zeros(len(take), dtype=bool)
+    for wave in lines.waves:
+        left, right = lines.children[wave].T
+        below = go_on[wave] + best[left] + best[right]
+        taken[wave] = take[wave] > below
+        best[wave] = np.maximum(take[wave], below)
+    covered = np.zeros(len(take) + 1, dtype=bool)
+    for wave in reversed(lines.waves):
+        inside = covered[wave] | taken[wave]
+        taken[wave] &= ~covered[wave]
+        for child in lines.children[wave].T:
+            covered[child] |= inside
+    return taken

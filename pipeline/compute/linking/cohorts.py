@@ -1,0 +1,87 @@
+"""Scores that mean the same for every cluster and track: normalised against the cluster's and the track's own lists."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
+
+SMALLEST_DISTANCE = 1e-6
+"""1 - cosine below this is rounding (float32 carries 1.2e-7 a term)."""
+
+SKIPPED = 2
+"""Best entries of a list that are left out of its level: the genuine one, and one look-alike."""
+
+COHORT = 10
+"""Entries after those that make the level; fewer in short lists, at most a third of what is left."""
+
+PRIOR_SPACING = 0.3
+"""Tail scale of log distance before anything was seen.
+
+Distances of strangers near zero follow a power law whose exponent is the local intrinsic dimension d of the vectors
+(Amsaleg et al., 2015); log squared distance then has an exponential tail of scale 2 / d, and image networks' vectors
+have d of 5 to 10.
+"""
+
+PRIOR_WEIGHT = 4.0
+"""How many spacings the prior is worth."""
+
+
+@dataclass(frozen=True)
+class Level:
+    """What one side's lists say: each list's level of strangers, and the pooled tail scale with its weight."""
+
+    level: Doubles
+    spacing_sum: float
+    num_spacings: float
+
+
+def closeness(similarity: Floats) -> Floats:
+    """Minus the log of half the squared distance: strangers' tails are exponential in it, whatever the dimension."""
+    distance = np.float32(1.0) - similarity
+    return -np.log(np.maximum(distance, np.float32(SMALLEST_DISTANCE)))
+
+
+def levels(close: Floats) -> Level:
+    """Level of strangers of each row of ``close`` (lists x entries, at least two entries).
+
+    The level is the mean of the entries after the best ``SKIPPED``; the tail scale is the mean of the normalised
+    spacings r * (x_(r) - x_(r+1)) over the same ranks (Renyi, 1953: for an exponential tail they are independent, with
+    the tail's scale as mean).
+    """
+    entries = close.shape[1]
+    skipped = min(SKIPPED, entries - 1)
+    count = max(1, min(COHORT, -(-(entries - skipped) // 3)))
+    kept = min(entries, skipped + count + 1)
+    top = -np.sort(np.partition(-close, kept - 1, axis=1)[:, :kept], axis=1).astype(np.float64)
+    ranks = np.arange(skipped + 1, kept, dtype=np.float64)
+    spacings = ranks * (top[:, skipped : kept - 1] - top[:, skipped + 1 : kept])
+    return Level(top[:, skipped : skipped + count].mean(axis=1), float(spacings.sum()), float(spacings.size))
+
+
+def normalise(close: Floats, usual_level: float | None) -> Floats | None:
+    """Units of the strangers' tail above the level of strangers, half by the row's list and half by the column's.
+
+    Args:
+        close: clusters x tracks, from :func:`closeness`.
+        usual_level: level of earlier dates, for a side that has one entry only.
+
+    Returns:
+        clusters x tracks, or None when there is nothing to compare with: one cluster, one track, no history.
+    """
+    rows = levels(close) if close.shape[1] > 1 else None
+    columns = levels(np.ascontiguousarray(close.T)) if close.shape[0] > 1 else None
+    if rows is None and columns is None:
+        if usual_level is None:
+            return None
+        return ((close - usual_level) / PRIOR_SPACING).astype(np.float32)
+    known = [side for side in (rows, columns) if side is not None]
+    fallback = usual_level if usual_level is not None else float(np.mean([np.mean(side.level) for side in known]))
+    row = rows.level if rows is not None else np.full(close.shape[0], fallback)
+    column = columns.level if columns is not None else np.full(close.shape[1], fallback)
+    total = sum(side.spacing_sum for side in known) + PRIOR_WEIGHT * PRIOR_SPACING
+    scale = total / (sum(side.num_spacings for side in known) + PRIOR_WEIGHT)
+    out: Floats = (close - (0.5 * row[:, None] + 0.5 * column[None, :]).astype(np.float32)) / np.float32(scale)
+    return out

@@ -1,0 +1,95 @@
+"""What linking remembers of earlier dates: counts, from which the score model is made."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+Doubles = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+LOWEST, WIDTH, NUM_BINS = -4.0, 0.5, 64
+"""Score bins: from -4 to 28 tail units; the first and the last are open."""
+
+GAP_BINS = (1, 2, 3, 5)
+"""First gap, in dates, of each gap bin: 1, 2, 3-4, 5 and more."""
+
+FADING = 0.95
+"""Weight that a date keeps when the next one comes: about twenty dates are remembered, so the seasons may change."""
+
+
+def _per_bin() -> Doubles:
+    return np.zeros((len(GAP_BINS), NUM_BINS))
+
+
+@dataclass
+class Memory:
+    """Faded counts over the earlier dates; zeros before the first."""
+
+    genuine: Doubles = field(default_factory=_per_bin)
+    """Gap bin x score bin: links, by probability."""
+    strangers: Doubles = field(default_factory=lambda: np.zeros(NUM_BINS))
+    """Score bin: pairs that do not belong together, by probability."""
+    lists: float = 0.0
+    """Lists that ``strangers`` come from: the root of clusters times tracks, summed over dates."""
+    continued: Doubles = field(default_factory=lambda: np.zeros(len(GAP_BINS)))
+    offered: Doubles = field(default_factory=lambda: np.zeros(len(GAP_BINS)))
+    """Gap bin: open tracks, and those of them that were continued."""
+    births: float = 0.0
+    clusters: float = 0.0
+    tail_pairs: float = 0.0
+    tail_excess: float = 0.0
+    """Pairs in the window of the tail, and how far they reach into it, in tail units."""
+    level_sum: float = 0.0
+    levels: float = 0.0
+    """Level of strangers (closeness), and dates that had one."""
+    links: float = 0.0
+    expected_false: float = 0.0
+    """Links written, and how many of them are false by their own probabilities."""
+
+    def faded(self) -> "Memory":
+        """A copy with every count a date older."""
+        return Memory(**{name: value * FADING for name, value in vars(self).items()})
+
+    def rows(self) -> list[tuple[int, str, float]]:
+        """(gap_bin, parameter, value), without zeros."""
+        out: list[tuple[int, str, float]] = []
+        for name, value in vars(self).items():
+            if name == "genuine":
+                out += [
+                    (GAP_BINS[g], f"{name}_{b:02d}", float(value[g, b])) for g, b in np.argwhere(value).tolist()
+                ]
+            elif name == "strangers":
+                out += [(0, f"{name}_{b:02d}", float(value[b])) for b in np.flatnonzero(value).tolist()]
+            elif name in ("continued", "offered"):
+                out += [(GAP_BINS[g], name, float(value[g])) for g in np.flatnonzero(value).tolist()]
+            elif value:
+                out.append((0, name, float(value)))
+        return out
+
+    @classmethod
+    def read(cls, rows: Iterable[tuple[int, str, float]]) -> "Memory":
+        """The inverse of :meth:`rows`."""
+        memory = cls()
+        for gap, parameter, value in rows:
+            name, _, number = parameter.rpartition("_")
+            if name == "genuine":
+                memory.genuine[GAP_BINS.index(gap), int(number)] = value
+            elif name == "strangers":
+                memory.strangers[int(number)] = value
+            elif parameter in ("continued", "offered"):
+                getattr(memory, parameter)[GAP_BINS.index(gap)] = value
+            else:
+                setattr(memory, parameter, value)
+        return memory
+
+
+def gap_bin(gaps: Ints) -> Ints:
+    """Index of the gap bin of each gap."""
+    return np.searchsorted(np.asarray(GAP_BINS), gaps, side="right").astype(np.int64) - 1
+
+
+def score_bin(scores: Doubles) -> Ints:
+    """Index of the score bin of each score."""
+    return np.clip(np.floor((scores - LOWEST) / WIDTH), 0, NUM_BINS - 1).astype(np.int64)

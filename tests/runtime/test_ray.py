@@ -1,0 +1,126 @@
+"""The Ray engine: the same tables as in one process, on one CPU and on two, and as a submitted job."""
+
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.collections import Collection, small
+from tests.runtime.runs import run_local, tables
+
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
+BIN = Path(sys.executable).parent
+
+
+@pytest.fixture(scope="module")
+def collection(tmp_path_factory: pytest.TempPathFactory) -> Collection:
+    return small(tmp_path_factory.mktemp("ray") / "photos")
+
+
+@pytest.fixture(scope="module")
+def expected(collection: Collection, tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
+    workspace = tmp_path_factory.mktemp("local") / "ws"
+    run_local(collection.root, workspace)
+    return tables(workspace)
+
+
+def environment(**more: str) -> dict[str, str]:
+    """This process's, without a cluster to join."""
+    return {**{name: value for name, value in os.environ.items() if not name.startswith("RAY_")}, **more}
+
+
+@pytest.mark.parametrize("cpus", [1, 2])
+def test_ray_writes_what_one_process_writes(
+    cpus: int, collection: Collection, expected: dict[str, object], tmp_path: Path
+) -> None:
+    command = [BIN / "imagetracks", "run", "--collection", collection.root, "--workspace", tmp_path / "ws"]
+    options = ["--set", f"resources.num_cpus={cpus}", "--set", "resources.rows_per_fragment=5"]
+    done = subprocess.run(
+        [*command, *options], check=False, env=environment(), capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    assert tables(tmp_path / "ws") == expected
+    again = subprocess.run(
+        [*command, *options], check=False, env=environment(), capture_output=True, text=True, timeout=60
+    )
+    assert "Nothing to do" in again.stdout
+    assert "ray" not in again.stderr.lower()
+
+
+@pytest.fixture
+def head() -> Iterator[dict[str, str]]:
+    """A Ray head of its own, ended by its pid: `ray stop` would end every Ray on the machine."""
+    ports = [free_port() for _ in range(2)]
+    env = environment(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(24), RAY_USAGE_STATS_ENABLED="0")
+    command = [BIN / "ray", "start", "--head", "--block", "--disable-usage-stats", "--num-cpus=2"]
+    where = ["--node-ip-address=127.0.0.1", f"--port={ports[0]}", "--dashboard-host=127.0.0.1"]
+    process = subprocess.Popen(
+        [*command, *where, f"--dashboard-port={ports[1]}"],
+        env=env,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        wait_for(ports[1])
+        yield {**env, "RAY_ADDRESS": f"http://127.0.0.1:{ports[1]}"}
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def wait_for(port: int, seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        with socket.socket() as one:
+            if one.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.2)
+    raise TimeoutError(f"nothing listens on {port}")
+
+
+def test_a_submitted_job_runs_on_the_cluster_that_it_was_submitted_to(
+    head: dict[str, str], collection: Collection, expected: dict[str, object], tmp_path: Path
+) -> None:
+    run = [sys.executable, "-m", "jobs.run", "--collection", collection.root, "--workspace", tmp_path / "ws"]
+    submit = [BIN / "ray", "job", "submit", "--entrypoint-num-cpus", "0", "--", *map(str, run)]
+    done = subprocess.run(submit, check=False, env=head, capture_output=True, text=True, timeout=400)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "succeeded" in done.stdout
+    assert tables(tmp_path / "ws") == expected
+
+
+def test_gpus_are_asked_for_when_the_resources_give_them() -> None:
+    """`num_gpus` of Ray is bookkeeping: a machine without one can show who would get it."""
+    code = """
+import json
+from pipeline.resources import Resources
+from pipeline.runtime.engine import Call
+from pipeline.runtime.engines import engine_maker
+
+def where(*, threads, gpu):
+    import ray
+    return [gpu, len(ray.get_gpu_ids())]
+
+engine = engine_maker("ray", None, Resources(num_cpus=2, num_gpus=1))()
+calls = [Call("with", where, (), wants_gpu=True), Call("without", where, ())]
+print(json.dumps(dict(engine.call(calls))))
+engine.close()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=False, env=environment(), capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {"with": [True, 1], "without": [False, 0]}

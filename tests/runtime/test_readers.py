@@ -1,0 +1,82 @@
+"""DuckDB, Polars, pandas and pyarrow read every table by plain glob, dates typed."""
+
+import datetime as dt
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+import polars as pl
+import pyarrow.dataset as ds
+import pytest
+
+from pipeline.schemas import TABLES, Table
+from tests.collections import DATES, small
+from tests.runtime.runs import open_read, run_local, tables
+
+pytestmark = pytest.mark.slow
+DATED = [table for table in TABLES if table.partition_key == "date"]
+DAYS = [dt.date.fromisoformat(date) for date in DATES]
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("readers")
+    collection = small(root / "photos", subjects=3)
+    manifest = root / "manifest.csv"
+    manifest.write_text("path,weight,label\n" + "".join(f"{key},1.5,x\n" for key in collection.identity))
+    run_local(collection.root, root / "ws", manifest=manifest)
+    return root / "ws"
+
+
+def folder(workspace: Path, table: Table) -> Path:
+    return Path(open_read(workspace).table_uri(table))
+
+
+def expected_rows(workspace: Path, table: Table) -> int:
+    return sum(rows.num_rows for rows in tables(workspace)[table.name].values())
+
+
+@pytest.mark.parametrize("table", DATED, ids=lambda table: table.name)
+def test_duckdb(workspace: Path, table: Table) -> None:
+    glob = folder(workspace, table) / "date=*" / "*.parquet"
+    rows = duckdb.sql(f"SELECT *, date AS day FROM read_parquet('{glob}', hive_partitioning = true)")
+    assert dict(zip(rows.columns, map(str, rows.types), strict=True))["day"] == "DATE"
+    assert len(rows.fetchall()) == expected_rows(workspace, table)
+
+
+@pytest.mark.parametrize("table", DATED, ids=lambda table: table.name)
+def test_polars(workspace: Path, table: Table) -> None:
+    glob = folder(workspace, table) / "date=*" / "*.parquet"
+    rows = pl.read_parquet(glob, hive_partitioning=True, try_parse_hive_dates=True)
+    assert rows.schema["date"] == pl.Date
+    assert rows.height == expected_rows(workspace, table)
+
+
+@pytest.mark.parametrize("table", DATED, ids=lambda table: table.name)
+def test_pandas(workspace: Path, table: Table) -> None:
+    rows = pd.read_parquet(folder(workspace, table))
+    assert len(rows) == expected_rows(workspace, table)
+    if len(rows):
+        assert set(pd.to_datetime(rows["date"].astype(str)).dt.date) <= set(DAYS)
+
+
+@pytest.mark.parametrize("table", DATED, ids=lambda table: table.name)
+def test_pyarrow(workspace: Path, table: Table) -> None:
+    import pyarrow as pa
+
+    parts = ds.partitioning(pa.schema([("date", pa.date32())]), flavor="hive")
+    rows = ds.dataset(folder(workspace, table), partitioning=parts).to_table()
+    assert rows.schema.field("date").type == pa.date32()
+    assert rows.num_rows == expected_rows(workspace, table)
+
+
+def test_the_query_that_a_run_prints(workspace: Path) -> None:
+    from pipeline.cli import QUERY
+
+    glob = folder(workspace, next(t for t in TABLES if t.name == "tracks")) / "date=*" / "*.parquet"
+    rows = duckdb.sql(QUERY.format(tracks=glob)).fetchall()
+    expected = tables(workspace)["track_summary"]
+    assert sum(row[1] for row in rows) == 18
+    assert {(row[0], row[2], row[3]) for row in rows} == {
+        (one["track_id"], one["first_date"], one["last_date"]) for part in expected.values() for one in part.to_pylist()
+    }

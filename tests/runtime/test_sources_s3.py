@@ -1,0 +1,119 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import UserError
+from pipeline.runtime.sources import fetch, list_collection
+from pipeline.stages.ingest import SourceParams
+from pipeline.storage import open_filesystem, put_atomic
+from tests.s3_server import S3Server, s3_server
+
+pytestmark = pytest.mark.slow
+DEFAULT = SourceParams()
+ODD = [
+    "a b.jpg",
+    "plus+.jpg",
+    "per%20cent.jpg",
+    "ha#sh.jpg",
+    "date=2024-01-05/x.jpg",
+    "é/ü ñ.jpg",
+    "q?.jpg",
+    "c,d;e.jpg",
+]
+
+
+@pytest.fixture(scope="module")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    with s3_server(tmp_path_factory.mktemp("s3")) as server:
+        store = server.filesystem
+        store.mkdir("photos")
+        store.pipe({f"photos/many/{n % 7}/{n:04}.jpg": b"%d" % n for n in range(420)})
+        store.pipe({f"photos/odd/{key}": key.encode() for key in ODD})
+        store.pipe({"photos/odd/.hidden.jpg": b"", "photos/odd/notes.txt": b""})
+        yield server
+
+
+def test_a_prefix_is_listed_and_read_with_one_request_an_object(s3: S3Server) -> None:
+    with s3.counted() as listing_requests:
+        objects, filesystem = list_collection("s3://photos/many", None, DEFAULT)
+    assert objects.num_rows == 420
+    assert listing_requests.total() <= 4
+    with s3.counted() as requests:
+        fetched = fetch(objects, filesystem, 32)
+    assert fetched["bytes"].to_pylist() == [str(int(key[-8:-4])).encode() for key in objects["key"].to_pylist()]
+    assert requests == {"GET": 420}
+
+
+def test_odd_keys(s3: S3Server) -> None:
+    objects, filesystem = list_collection("s3://photos/odd/", None, DEFAULT)
+    assert objects["key"].to_pylist() == sorted(ODD)
+    assert objects["uri"].to_pylist() == [f"s3://photos/odd/{key}" for key in sorted(ODD)]
+    assert fetch(objects, filesystem, 4)["bytes"].to_pylist() == [key.encode() for key in sorted(ODD)]
+    assert s3.endpoint
+
+
+def test_a_version_is_size_and_etag_and_stays(s3: S3Server) -> None:
+    store = s3.filesystem
+    store.pipe_file("photos/versions/a.jpg", b"one")
+    first = list_collection("s3://photos/versions", None, DEFAULT).objects
+    assert list_collection("s3://photos/versions", None, DEFAULT).objects.equals(first)
+    assert first["object_version"][0].as_py() == "3-f97c5d29941bfb1b2fdab0874906ab82"  # its MD5
+    store.pipe_file("photos/versions/a.jpg", b"two")
+    second = list_collection("s3://photos/versions", None, DEFAULT).objects
+    assert second["object_version"][0] != first["object_version"][0]
+    assert second["modified_at"].null_count == 0
+
+
+def test_a_manifest_looks_only_into_the_folders_it_names(s3: S3Server, tmp_path: Path) -> None:
+    manifest = tmp_path / "m.csv"
+    named = [f"{n % 7}/{n:04}.jpg" for n in range(420) if n % 7 in (2, 3)] + ["2/absent.jpg"]
+    manifest.write_text("path\n" + "\n".join(named) + "\n")
+    with s3.counted() as requests:
+        objects, filesystem = list_collection("s3://photos/many", str(manifest), DEFAULT)
+    assert requests.total() <= 4
+    assert requests["HEAD"] == 0
+    assert objects.num_rows == len(named)
+    absent = objects["object_version"].to_pylist().index("absent")
+    assert objects["key"][absent].as_py() == "2/absent.jpg"
+    fetched = fetch(objects, filesystem, 16)
+    assert fetched["reason"].to_pylist() == ["not_found" if row == absent else None for row in range(len(named))]
+
+
+def test_few_images_of_a_manifest_are_asked_for_by_name(s3: S3Server, tmp_path: Path) -> None:
+    manifest = tmp_path / "m.csv"
+    manifest.write_text("uri\ns3://photos/many/0/0000.jpg\ns3://photos/odd/a b.jpg\ns3://photos/odd/gone.jpg\n")
+    objects, filesystem = list_collection("s3://photos/many", str(manifest), DEFAULT)
+    assert objects["key"].to_pylist() == ["0/0000.jpg", "s3://photos/odd/a b.jpg", "s3://photos/odd/gone.jpg"]
+    assert fetch(objects, filesystem, 4)["bytes"].to_pylist() == [b"0", b"a b.jpg", None]
+    assert s3.endpoint
+
+
+@pytest.mark.parametrize("uri", ["s3://photos/nothing", "s3://no-such-bucket/x"])
+def test_an_empty_prefix_and_a_missing_bucket_are_the_users_mistake(s3: S3Server, uri: str) -> None:
+    with pytest.raises(UserError):
+        list_collection(uri, None, DEFAULT)
+    assert s3.endpoint
+
+
+def test_missing_credentials_are_the_users_mistake(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    import s3fs
+
+    s3fs.S3FileSystem.clear_instance_cache()
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
+    with pytest.raises(UserError, match="check credentials"):
+        list_collection("s3://photos/many", None, DEFAULT)
+    s3fs.S3FileSystem.clear_instance_cache()
+    assert s3.endpoint
+
+
+def test_an_atomic_put_is_one_request(s3: S3Server) -> None:
+    filesystem, path = open_filesystem("s3://photos/put/x.json")
+    put_atomic(filesystem, path, b"warm")  # the first call of a process also looks up the region
+    with s3.counted() as requests:
+        put_atomic(filesystem, path, b"{}")
+    assert requests == {"PUT": 1}
+    assert s3.filesystem.cat_file("photos/put/x.json") == b"{}"

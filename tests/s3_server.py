@@ -1,0 +1,77 @@
+"""A real S3-speaking server as a process of its own, whose requests are counted."""
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from unittest.mock import patch
+
+import s3fs
+
+_REQUEST = re.compile(r'"(GET|HEAD|PUT|POST|DELETE) (\S*) HTTP')
+
+
+@dataclass(frozen=True)
+class S3Server:
+    """A moto server; ``filesystem`` is one of the tests' own, not the one under test."""
+
+    endpoint: str
+    log: Path
+
+    @property
+    def filesystem(self) -> s3fs.S3FileSystem:
+        return s3fs.S3FileSystem(endpoint_url=self.endpoint, key="x", secret="x", skip_instance_cache=True)  # noqa: S106
+
+    @contextmanager
+    def counted(self) -> Iterator[Counter[str]]:
+        """Requests of a block of code: GET of objects, HEAD, LIST, PUT, …"""
+        before = len(_REQUEST.findall(self.log.read_text()))
+        counts: Counter[str] = Counter()
+        yield counts
+        for method, target in _REQUEST.findall(self.log.read_text())[before:]:
+            counts["LIST" if "list-type=2" in target else method] += 1
+
+
+@contextmanager
+def s3_server(folder: Path) -> Iterator[S3Server]:
+    """Start a server, point the environment at it, and end it by its own handle."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    log = folder / "s3.log"
+    endpoint = f"http://127.0.0.1:{port}"
+    environment = {
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_ACCESS_KEY_ID": "x",
+        "AWS_SECRET_ACCESS_KEY": "x",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    with log.open("wb") as output:
+        command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+        process = subprocess.Popen(command, stdout=output, stderr=output)
+        try:
+            _wait(port, process)
+            s3fs.S3FileSystem.clear_instance_cache()
+            with patch.dict(os.environ, environment):
+                yield S3Server(endpoint, log)
+        finally:
+            s3fs.S3FileSystem.clear_instance_cache()
+            process.terminate()
+            process.wait(20)
+
+
+def _wait(port: int, process: "subprocess.Popen[bytes]") -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        with socket.socket() as client:
+            if client.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    raise RuntimeError("the S3 server did not start")
