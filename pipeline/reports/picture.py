@@ -171,8 +171,7 @@ class _Drawing:
         colour, y = self._colour(row.track), self._middle(row.track)
         self._canvas.dot((34, y - 8), 5, colour)
         self._canvas.text((46, y - 8), row.track[:8], 14, INK, bold=0.2)
-        images = sum(cell.num_images for cell in row.cells.values())
-        self._canvas.text((46, y + 9), f"{images} images", 12, QUIET)
+        self._canvas.text((46, y + 9), f"{row.num_images:,} images", 12, QUIET)
         for column, cell in sorted(row.cells.items()):
             x, top = self._left(column), y - self._cell / 2
             self._canvas.picture((x, top), self._cell, cell.pixels, colour)

@@ -28,9 +28,10 @@ class Tie:
 
 @dataclass(frozen=True)
 class Row:
-    """A track as it is drawn: its cells by column, and how it begins and ends within the columns shown."""
+    """A track as it is drawn: its images in all, its cells by column, how it begins and ends in the columns shown."""
 
     track: str
+    num_images: int
     cells: Mapping[int, Cell]
     born: bool
     ended: bool
@@ -181,11 +182,12 @@ def _row(
     first, last = shown[min(cells)], shown[max(cells)]
     return Row(
         track.track,
+        track.num_images,
         cells,
         born=(track.track, "birth") in kinds and track.first > dates[0] and min(cells) > 0,
         ended=(track.track, "end") in kinds and max(cells) < len(shown) - 1,
         earlier=track.first < first and min(cells) == 0,
-        later=track.last > last or ((track.track, "end") not in kinds and last == shown[-1]),
+        later=last == shown[-1] and (track.last > last or (track.track, "end") not in kinds),
     )
 
 

@@ -88,7 +88,7 @@ class Event:
 HANGINGS: dict[str, Hanging] = {
     "astronaut": Hanging("sun"),
     "cameraman": Hanging("gutter"),
-    "cat": Hanging("sun", absent=(5, 6)),
+    "cat": Hanging("sun", absent=(7, 8)),
     "coffee": Hanging("gutter", first=2),
     "coins": Hanging("damp"),
     "flower": Hanging("damp", first=3),

@@ -12,7 +12,14 @@ from pydantic import Field
 
 from pipeline import schemas
 from pipeline.params import Params
-from pipeline.stages.link_tables import DateClusters, OpenTracks, table, to_date
+from pipeline.stages.link_tables import (
+    DateClusters,
+    OpenTracks,
+    calibration_rows,
+    calibration_table,
+    table,
+    to_date,
+)
 
 if TYPE_CHECKING:
     from pipeline.compute.linking.decisions import Decisions
@@ -30,6 +37,9 @@ class LinkParams(Params):
         7, ge=0, description="Dates of the collection that a track may be absent and still be continued."
     )
     bank_size: int = Field(8, ge=1, le=64, description="Looks kept per track: the newest and distinct older ones.")
+    candidates: int = Field(
+        16, ge=1, description="Tracks weighed for a cluster, and clusters for a track: those with the best scores."
+    )
 
 
 @dataclass(frozen=True)
@@ -78,12 +88,14 @@ def link_date(
         ``calibration``.
     """
     from pipeline.compute.linking.decisions import decide
+    from pipeline.compute.linking.memory import Memory
     from pipeline.compute.linking.scores import best_pairs
 
     found = DateClusters.read(clusters, exemplars)
     open_tracks = OpenTracks.read(states)
     similarity = best_pairs(found.looks, found.starts, open_tracks.bank, open_tracks.starts)
-    decisions = decide(similarity, open_tracks.gaps, params.false_link_rate)
+    memory = Memory.read(calibration_rows(calibration))
+    decisions = decide(similarity, open_tracks.gaps, memory, params.false_link_rate, params.candidates)
     each = range(len(found.ids))
     links = [_link(date, i, found, open_tracks, decisions) for i in each]
     if not states:
@@ -94,7 +106,7 @@ def link_date(
         links=table(schemas.LINKS, links),
         events=table(schemas.EVENTS, [_event(link) for link in links] + ended),
         link_state=table(schemas.LINK_STATE, state),
-        calibration=calibration if calibration is not None else schemas.CALIBRATION.empty(),
+        calibration=calibration_table(decisions.memory.rows()),
     )
 
 

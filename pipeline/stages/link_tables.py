@@ -118,6 +118,20 @@ def table(declared: schemas.Table, rows: Sequence[Mapping[str, Any]]) -> pa.Tabl
     return built.sort_by([(name, "ascending") for name in declared.key])
 
 
+def calibration_rows(calibration: pa.Table | None) -> list[tuple[int, str, float]]:
+    """(gap_bin, parameter, value) of each row; none before the first date."""
+    if calibration is None:
+        return []
+    columns = (calibration[name].to_pylist() for name in ("gap_bin", "parameter", "value"))
+    return list(zip(*columns, strict=True))
+
+
+def calibration_table(rows: Sequence[tuple[int, str, float]]) -> pa.Table:
+    """The inverse of :func:`calibration_rows`, sorted by the key."""
+    named = [dict(zip(("gap_bin", "parameter", "value"), row, strict=True)) for row in rows]
+    return table(schemas.CALIBRATION, named)
+
+
 def to_date(day: str) -> datetime.date:
     """A partition's date."""
     return datetime.date.fromisoformat(day)

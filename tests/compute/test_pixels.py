@@ -17,6 +17,16 @@ def test_shrinking_is_within_one_level_of_pillows(size: tuple[int, int]) -> None
     assert np.abs(small.astype(int) - expected.astype(int)).max() <= 1
 
 
+@pytest.mark.slow  # imports torchvision
+def test_shrinking_is_what_torchvision_does() -> None:
+    import torch
+    from torchvision.transforms.v2 import functional
+
+    rgb = np.array(photo(901, 777))
+    expected = functional.resize(torch.from_numpy(rgb).permute(2, 0, 1), [384, 445], antialias=True)
+    assert np.array_equal(shrink(rgb, 384), expected.permute(1, 2, 0).numpy())
+
+
 def test_a_small_image_is_left_alone() -> None:
     rgb = np.asarray(photo(100, 60))
     assert shrink(rgb, 60) is rgb

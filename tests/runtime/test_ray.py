@@ -124,3 +124,33 @@ engine.close()
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {"with": [True, 1], "without": [False, 0]}
+
+
+def driver_peak(collection: Collection, workspace: Path) -> int:
+    """Peak resident bytes of the process that drives a run on Ray."""
+    code = """
+import resource, sys
+from pipeline.config import load_config
+from pipeline.runtime.engines import engine_maker
+from pipeline.runtime.progress import LineReporter
+from pipeline.runtime.run import Request, run
+
+config = load_config(None, ["resources.num_cpus=2", "resources.rows_per_fragment=64"])
+context = run(Request(*sys.argv[1:]), config, engine_maker("ray", None, config.resources), LineReporter(lambda _: None))
+print(context.done["fingerprints"], resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+"""
+    command = [sys.executable, "-c", code, str(collection.root), str(workspace)]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=400, check=True)
+    images, peak = map(int, done.stdout.split()[-2:])
+    assert images == len(collection.identity)
+    return peak
+
+
+def test_the_drivers_memory_does_not_grow_with_the_images(tmp_path: Path) -> None:
+    few, many = small(tmp_path / "few", subjects=4, shots=5), small(tmp_path / "many", subjects=8, shots=25)
+    assert len(many.identity) == 10 * len(few.identity)
+    pixels = sum((many.root / key).stat().st_size for key in many.identity)
+    vectors = 4 * 1280 * len(many.identity)
+    growth = driver_peak(many, tmp_path / "ws-many") - driver_peak(few, tmp_path / "ws-few")
+    # The rows that went by are some 10 MB; what the driver may keep of an image is its line of the listing.
+    assert growth < pixels + vectors

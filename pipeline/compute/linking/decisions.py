@@ -115,6 +115,8 @@ def _remember(problem: Problem, found: Fit, chosen: Ints, before: Memory, simila
     memory.lists += problem.lists
     memory.continued += found.continued
     memory.offered += offered
+    memory.evidence += found.evidence
+    memory.evidence -= memory.evidence.max()
     memory.births += problem.edges.num_rows - float(found.probability.sum())
     memory.clusters += problem.edges.num_rows
     memory.tail_pairs += found.tail_pairs

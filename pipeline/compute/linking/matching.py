@@ -8,13 +8,12 @@ import numpy.typing as npt
 Doubles = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-ROUNDS = 200
-TOLERANCE = 1e-7
+ROUNDS = 100
 
 
 @dataclass(frozen=True)
 class Edges:
-    """Pairs of a cluster and a track that may belong together."""
+    """Pairs of a cluster (row) and a track (column) that may belong together, in order of row, then column."""
 
     row: Ints
     column: Ints
@@ -22,45 +21,70 @@ class Edges:
     num_columns: int
 
 
-def marginals(edges: Edges, odds: Doubles) -> tuple[Doubles, float]:
-    """Probability of each edge, and the log of the sum over all matchings of the product of their edges' odds.
+class Matching:
+    """Marginals under exclusivity for one set of edges and any odds."""
 
-    Belief propagation for data association (Williams and Lau, 2014, equations 20-23), which converges always and is
-    exact on trees; the sum is Bethe's approximation of it.
+    def __init__(self, edges: Edges) -> None:
+        self._rows = _Groups(edges.row)
+        self._columns = _Groups(edges.column)
 
-    Args:
-        edges: the pairs.
-        odds: weight of each pair against both staying alone, >= 0.
+    def marginals(self, odds: Doubles, tolerance: float = 1e-4) -> tuple[Doubles, float]:
+        """Probability of each edge, and the log of the sum over all matchings of the product of their edges' odds.
 
-    Returns:
-        marginals, edges; log of the sum, 0 where all odds are 0.
-    """
-    to_row = np.ones_like(odds)
-    to_column = odds
-    for _ in range(ROUNDS):
-        to_column = odds / (1.0 + _others(odds * to_row, edges.row, edges.num_rows))
-        update = 1.0 / (1.0 + _others(to_column, edges.column, edges.num_columns))
-        moved = float(np.abs(update - to_row).max(initial=0.0))
-        to_row = update
-        if moved < TOLERANCE:
-            break
-    belief = odds * to_row
-    row_sum = np.bincount(edges.row, belief, minlength=edges.num_rows)
-    column_sum = np.bincount(edges.column, to_column, minlength=edges.num_columns)
-    log_sum = np.log1p(row_sum).sum() + np.log1p(column_sum).sum() - np.log1p(to_column * to_row).sum()
-    return belief / (1.0 + row_sum[edges.row]), float(log_sum)
+        Belief propagation for data association (Williams and Lau, 2014, equations 20-23), which always converges and
+        is exact on trees; the sum is Bethe's approximation of it.
+
+        Args:
+            odds: weight of each pair against both staying alone, >= 0.
+            tolerance: change of a message (0 to 1) at which to stop.
+
+        Returns:
+            marginals, edges; log of the sum, 0 where all odds are 0.
+        """
+        to_row = np.ones_like(odds)
+        to_column = odds
+        for _ in range(ROUNDS):
+            to_column = odds / (1.0 + self._rows.others(odds * to_row))
+            update = 1.0 / (1.0 + self._columns.others(to_column))
+            moved = float(np.abs(update - to_row).max(initial=0.0))
+            to_row = update
+            if moved < tolerance:
+                break
+        belief = odds * to_row
+        row_sum = self._rows.total(belief)
+        log_sum = np.log1p(row_sum).sum() + np.log1p(self._columns.total(to_column)).sum()
+        log_sum -= np.log1p(to_column * to_row).sum()
+        return belief / (1.0 + self._rows.spread(row_sum)), float(log_sum)
 
 
-def _others(values: Doubles, group: Ints, num_groups: int) -> Doubles:
-    """Sum of the other values of each value's group, without cancellation where one value is all of the sum."""
-    order = np.lexsort((values, group))
-    last = np.append(group[order][1:] != group[order][:-1], True) if len(order) else np.zeros(0, dtype=bool)
-    top = order[last]
-    without_top = values.copy()
-    without_top[top] = 0.0
-    rest = np.bincount(group, without_top, minlength=num_groups)
-    largest = np.zeros(num_groups)
-    largest[group[top]] = values[top]
-    out = np.maximum(rest[group] - without_top, 0.0) + largest[group]
-    out[top] = rest[group[top]]
-    return out
+class _Groups:
+    """Sums within groups of values."""
+
+    def __init__(self, group: Ints) -> None:
+        self._order = np.argsort(group, kind="stable")
+        ordered = group[self._order]
+        self._starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1])) if len(group) else ordered
+        self._sizes = np.diff(np.append(self._starts, len(group)))
+        self._back = np.empty_like(self._order)
+        self._back[self._order] = np.arange(len(group))
+
+    def total(self, values: Doubles) -> Doubles:
+        """Sum of each group."""
+        return np.add.reduceat(values[self._order], self._starts) if len(values) else values
+
+    def spread(self, per_group: Doubles) -> Doubles:
+        """Each group's value at its members."""
+        return np.repeat(per_group, self._sizes)[self._back]
+
+    def others(self, values: Doubles) -> Doubles:
+        """Sum of the other values of each value's group, without cancellation where one value is nearly all of it."""
+        if not len(values):
+            return values
+        ordered = values[self._order]
+        top = np.repeat(np.maximum.reduceat(ordered, self._starts), self._sizes)
+        is_top = ordered == top
+        small = np.where(is_top, 0.0, ordered)
+        rest = np.repeat(np.add.reduceat(small, self._starts), self._sizes)
+        tops = np.repeat(np.add.reduceat(is_top.astype(np.float64), self._starts), self._sizes)
+        out = np.where(is_top, rest + (tops - 1.0) * top, np.maximum(rest - small, 0.0) + tops * top)
+        return out[self._back]

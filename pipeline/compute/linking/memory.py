@@ -15,6 +15,9 @@ LOWEST, WIDTH, NUM_BINS = -4.0, 0.5, 64
 GAP_BINS = (1, 2, 3, 5)
 """First gap, in dates, of each gap bin: 1, 2, 3-4, 5 and more."""
 
+CONTINUED = (0.0, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95, 0.98, 0.995)
+"""Grid of the chance that a track seen on the last date is continued; 0 is the world where nothing continues."""
+
 FADING = 0.95
 """Weight that a date keeps when the next one comes: about twenty dates are remembered, so the seasons may change."""
 
@@ -36,6 +39,8 @@ class Memory:
     continued: Doubles = field(default_factory=lambda: np.zeros(len(GAP_BINS)))
     offered: Doubles = field(default_factory=lambda: np.zeros(len(GAP_BINS)))
     """Gap bin: open tracks, and those of them that were continued."""
+    evidence: Doubles = field(default_factory=lambda: np.zeros(len(CONTINUED)))
+    """Log evidence of each value of CONTINUED, summed over dates, against the best."""
     births: float = 0.0
     clusters: float = 0.0
     tail_pairs: float = 0.0
@@ -57,10 +62,8 @@ class Memory:
         out: list[tuple[int, str, float]] = []
         for name, value in vars(self).items():
             if name == "genuine":
-                out += [
-                    (GAP_BINS[g], f"{name}_{b:02d}", float(value[g, b])) for g, b in np.argwhere(value).tolist()
-                ]
-            elif name == "strangers":
+                out += [(GAP_BINS[g], f"{name}_{b:02d}", float(value[g, b])) for g, b in np.argwhere(value).tolist()]
+            elif name in ("strangers", "evidence"):
                 out += [(0, f"{name}_{b:02d}", float(value[b])) for b in np.flatnonzero(value).tolist()]
             elif name in ("continued", "offered"):
                 out += [(GAP_BINS[g], name, float(value[g])) for g in np.flatnonzero(value).tolist()]
@@ -76,8 +79,8 @@ class Memory:
             name, _, number = parameter.rpartition("_")
             if name == "genuine":
                 memory.genuine[GAP_BINS.index(gap), int(number)] = value
-            elif name == "strangers":
-                memory.strangers[int(number)] = value
+            elif name in ("strangers", "evidence"):
+                getattr(memory, name)[int(number)] = value
             elif parameter in ("continued", "offered"):
                 getattr(memory, parameter)[GAP_BINS.index(gap)] = value
             else:

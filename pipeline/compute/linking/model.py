@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.compute.linking.matching import Edges, marginals
-from pipeline.compute.linking.memory import GAP_BINS, LOWEST, NUM_BINS, WIDTH, Memory, score_bin
+from pipeline.compute.linking.matching import Edges, Matching
+from pipeline.compute.linking.memory import CONTINUED, GAP_BINS, LOWEST, NUM_BINS, WIDTH, Memory, score_bin
 
 Doubles = npt.NDArray[np.float64]
 Floats = npt.NDArray[np.float32]
@@ -31,9 +31,6 @@ PRIOR_GENUINE = 4.0
 PRIOR_LISTS = 3.0
 """Lists that the extrapolated tail is worth against the strangers counted."""
 
-CONTINUED = np.array([0.0, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95, 0.98, 0.995])
-"""Grid of the chance that a track seen on the last date is continued; 0 is the world where nothing continues."""
-
 LATER = np.array([1.0, 0.3, 0.15, 0.08])
 """That chance for the longer gaps, relative to the first, before anything was seen."""
 
@@ -43,8 +40,8 @@ PRIOR_TRACKS = (1.5, 0.5)
 PRIOR_BIRTHS = (0.5, 10.0)
 """Births among clusters that the prior is worth."""
 
-MAX_HISTORY = 30.0
-"""Tracks that the history of being continued is worth at most: a date may be unlike all before it."""
+UNUSUAL = 0.1
+"""Chance that a date is unlike those before it (everybody redrawn, a flood, a return), so that its own scores decide."""
 
 LARGEST = 30.0
 """Cap of a log likelihood ratio: beyond it floating point has nothing to say."""
@@ -80,6 +77,8 @@ class Fit:
     """Gap bin x score bin: expected links."""
     strangers: Doubles
     """Score bin: expected pairs of strangers in the tail."""
+    evidence: Doubles
+    """Log evidence of each value of CONTINUED."""
     tail_pairs: float
     tail_excess: float
 
@@ -98,15 +97,16 @@ def fit(problem: Problem, memory: Memory) -> Fit:
     bins = score_bin(problem.score)
     probability = np.zeros(len(problem.score))
     counted = np.zeros((len(GAP_BINS), NUM_BINS))
+    matching = Matching(edges)
     for _ in range(ROUNDS):
         tail = _tail(problem, probability, memory)
         ratio = log_ratio(genuine_density(memory.genuine + counted), tail.expected / problem.lists)
         likelihood = np.array([np.interp(s, CENTERS, ratio[g]) for s, g in zip(problem.score, gap, strict=True)])
-        probability = _average(problem, likelihood, memory)
+        probability, evidence = _average(problem, matching, likelihood, memory)
         counted = np.zeros((len(GAP_BINS), NUM_BINS))
         np.add.at(counted, (gap, bins), probability)
     continued = np.bincount(gap, probability, minlength=len(GAP_BINS))
-    return Fit(probability, continued, counted, tail.counted, tail.pairs, tail.excess)
+    return Fit(probability, continued, counted, tail.counted, evidence, tail.pairs, tail.excess)
 
 
 @dataclass(frozen=True)
@@ -170,25 +170,22 @@ def log_ratio(genuine: Doubles, strangers: Doubles) -> Doubles:
     return np.clip(np.maximum.accumulate(ratio, axis=1), -LARGEST, LARGEST)
 
 
-def _average(problem: Problem, likelihood: Doubles, memory: Memory) -> Doubles:
-    """Marginals averaged over how many tracks are continued, weighted by the evidence."""
+def _average(problem: Problem, matching: Matching, likelihood: Doubles, memory: Memory) -> tuple[Doubles, Doubles]:
+    """Marginals averaged over how many tracks are continued, weighted by the evidence; and that evidence."""
     edges = problem.edges
     relative = _relative(memory)[problem.gap]
-    a, b = _continued_prior(memory)
     birth_share = (memory.births + PRIOR_BIRTHS[0]) / (memory.clusters + PRIOR_BIRTHS[1])
-    evidence, averages = [], []
-    for chance in CONTINUED:
+    evidence = np.empty(len(CONTINUED))
+    averages = np.zeros((len(CONTINUED), len(likelihood)))
+    for k, chance in enumerate(CONTINUED):
         each = chance * relative
         births = max(edges.num_rows - each.sum(), birth_share * edges.num_rows)
         weight = (each / (1.0 - each))[edges.column] * np.sqrt(edges.num_columns * edges.num_rows) / births
-        probability, log_sum = marginals(edges, weight * np.exp(likelihood))
-        prior = (a - 1) * np.log(max(chance, 1e-3)) + (b - 1) * np.log(1.0 - chance)
-        alone = np.log1p(-each).sum() + edges.num_rows * np.log(births) - births
-        evidence.append(log_sum + alone + prior)
-        averages.append(probability)
-    share = np.exp(np.array(evidence) - max(evidence))
-    out: Doubles = np.tensordot(share / share.sum(), np.array(averages), axes=1)
-    return out
+        averages[k], log_sum = matching.marginals(weight * np.exp(likelihood)) if chance else (averages[k], 0.0)
+        evidence[k] = log_sum + np.log1p(-each).sum() + edges.num_rows * np.log(births) - births
+    evidence -= evidence.max()
+    share = _prior(memory) * np.exp(evidence)
+    return (share / share.sum()) @ averages, evidence
 
 
 def _relative(memory: Memory) -> Doubles:
@@ -197,7 +194,11 @@ def _relative(memory: Memory) -> Doubles:
     return np.minimum(rate / max(rate[0], 1e-9), 1.0)
 
 
-def _continued_prior(memory: Memory) -> tuple[float, float]:
-    share = min(1.0, MAX_HISTORY / memory.offered[0]) if memory.offered[0] else 0.0
-    yes, offered = share * memory.continued[0], share * memory.offered[0]
-    return PRIOR_TRACKS[0] + yes, PRIOR_TRACKS[1] + max(offered - yes, 0.0)
+def _prior(memory: Memory) -> Doubles:
+    """Prior over CONTINUED: what the earlier dates say, and for an unusual date what was believed at first."""
+    chance = np.clip(np.array(CONTINUED), 1e-3, 1.0)
+    first = chance ** (PRIOR_TRACKS[0] - 1) * (1.0 - chance) ** (PRIOR_TRACKS[1] - 1)
+    first /= first.sum()
+    usual = first * np.exp(memory.evidence - memory.evidence.max())
+    out: Doubles = (1.0 - UNUSUAL) * usual / usual.sum() + UNUSUAL * first
+    return out

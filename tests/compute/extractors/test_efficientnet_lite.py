@@ -84,9 +84,9 @@ def test_weights_of_ones_own_replace_the_installed_ones(tmp_path, images, vector
     settings = extractors.Settings(weights=str(tmp_path / "own.pth"), precision="bfloat16")  # spares an export
     own = extractors.build(spec, settings)
     assert own.digest != extractors.digest(spec, None, "bfloat16")
-    found = own(images)
+    found = own(images[:3])  # one batch
     assert (found[:, ::2] == 0).all()
-    assert cosines(found[:, 1::2], vectors[:, 1::2]).min() > 0.99
+    assert cosines(found[:, 1::2], vectors[:3, 1::2]).min() > 0.99
     torch.save({"w": torch.ones(1)}, tmp_path / "own.pth")
     with pytest.raises(UserError, match="not this network's"):
         extractors.build(spec, settings)
