@@ -17,25 +17,32 @@ _BLOCK_ROWS = 1024
 
 
 def agglomerative(task: ClusteringTask) -> Int64s:
-    """Label each row (n,): merged while the average similarity is at least ``similarity``, or to ``num_clusters``."""
+    """Label each row (n,): merged while the average similarity is at least ``similarity``, or to ``num_clusters``.
+
+    Equal rows are labelled alike, so there are at most as many clusters as distinct rows.
+    """
     if len(task.vectors) == 1:
         return np.zeros(1, dtype=np.int64)
-    if len(task.vectors) <= task.dense_below:
-        return _cut(linkage(condensed_distances(task.vectors), method="average"), task)
     points, group = distinct_rows(task.vectors)
     if len(points) == 1:
         return group
+    if len(task.vectors) <= task.dense_below:
+        labels = _cut(linkage(condensed_distances(task.vectors), method="average"), task, len(points))
+        _, first = np.unique(group, return_index=True)
+        return np.asarray(labels[first[group]], dtype=np.int64)
     sizes = np.bincount(group, minlength=len(points))
     search = Search(seed=task.seed, threads=task.threads, gpu=task.gpu)
-    return _cut(average_linkage(points, sizes, graph_edges(task.neighbors, group), search), task)[group]
+    tree = average_linkage(points, sizes, graph_edges(task.neighbors, group), search)
+    return _cut(tree, task, len(points))[group]
 
 
-def _cut(tree: Float64s, task: ClusteringTask) -> Int64s:
+def _cut(tree: Float64s, task: ClusteringTask, num_distinct: int) -> Int64s:
     """Keep the merges up to the asked height, or all but the last ``num_clusters`` - 1."""
     if task.similarity is not None:
         # Rounding must not part what is exactly as similar as asked.
-        return labels_of(tree, tree[:, 2] <= 1.0 - task.similarity + 1e-9)
-    return labels_of(tree, np.arange(len(tree)) < len(tree) + 1 - (task.num_clusters or 1))
+        return labels_of(tree, tree[:, 2] <= 1.0 - task.similarity + 1e-6)
+    wanted = min(task.num_clusters or 1, num_distinct)
+    return labels_of(tree, np.arange(len(tree)) < len(tree) + 1 - wanted)
 
 
 def condensed_distances(vectors: Float32s) -> Float64s:

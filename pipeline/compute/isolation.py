@@ -181,7 +181,7 @@ def _fit(lines: _Lines, cuts: Float64s) -> _Fit:
 
 
 def _cut_terms(lines: _Lines, cuts: Float64s) -> tuple[Float64s, Float64s]:
-    """Log-probabilities (c, n - 1) that a subject's cut, given it is under the next merge, is above the line, or not."""
+    """Log-probabilities (c, n - 1), given a subject's cut is under the next merge, that it is above the line, or not."""
     low = (lines.height - cuts[:, None]) / _CUT_SPREAD
     high = (lines.next_height - cuts[:, None]) / _CUT_SPREAD
     high[:, -1] = np.inf

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import linear_sum_assignment
 
 from pipeline.compute.linking.cohorts import closeness, levels, normalise
 from pipeline.compute.linking.matching import Edges
@@ -54,7 +53,7 @@ def decide(
     score = scores[edges.row, edges.column].astype(np.float64)
     problem = Problem(edges, score, gap_bin(gaps), fine_histogram(scores))
     found = fit(problem, before)
-    chosen = _choose(edges, found.probability, before, false_link_rate)
+    chosen = _choose(found.probability, before, false_link_rate)
     return _decisions(similarity, scores, problem, found, chosen, before)
 
 
@@ -76,7 +75,7 @@ def _candidates(scores: Floats, count: int) -> Edges:
     return Edges(row.astype(np.int64), column.astype(np.int64), num_rows, num_columns)
 
 
-def _choose(edges: Edges, probability: Doubles, memory: Memory, rate: float) -> Ints:
+def _choose(probability: Doubles, memory: Memory, rate: float) -> Ints:
     """Indices of the edges written: the most probable one-to-one set, as long as few of them are expected false."""
     likely = np.flatnonzero(probability > 0.5)
     order = likely[np.argsort(-probability[likely], kind="stable")]

@@ -98,19 +98,27 @@ def fit(problem: Problem, memory: Memory) -> Fit:
     probability = np.zeros(len(problem.score))
     counted = np.zeros((len(GAP_BINS), NUM_BINS))
     matching = Matching(edges)
+    share = evidence = None
     for _ in range(ROUNDS):
         tail = _tail(problem, probability, memory)
-        ratio = log_ratio(genuine_density(memory.genuine + counted), tail.expected / problem.lists)
+        strangers = tail.predicted if share is None else tail.expected
+        ratio = log_ratio(genuine_density(memory.genuine + counted), strangers / problem.lists)
         likelihood = np.array([np.interp(s, CENTERS, ratio[g]) for s, g in zip(problem.score, gap, strict=True)])
-        probability, evidence = _average(problem, matching, likelihood, memory)
+        averages, found = _per_chance(problem, matching, likelihood, memory)
+        if share is None:
+            evidence = found
+            share = _prior(memory) * np.exp(found)
+            share /= share.sum()
+        probability = share @ averages
         counted = np.zeros((len(GAP_BINS), NUM_BINS))
-        np.add.at(counted, (gap, bins), probability)
+        np.add.at(counted, (gap, bins), probability**2)
     continued = np.bincount(gap, probability, minlength=len(GAP_BINS))
     return Fit(probability, continued, counted, tail.counted, evidence, tail.pairs, tail.excess)
 
 
 @dataclass(frozen=True)
 class _Tail:
+    predicted: Doubles
     expected: Doubles
     counted: Doubles
     pairs: float
@@ -145,7 +153,9 @@ def _tail(problem: Problem, probability: Doubles, memory: Memory) -> _Tail:
     lists = problem.lists
     tail_counted = np.where(body, 0.0, counted)
     rate = (memory.strangers + tail_counted + PRIOR_LISTS * expected / lists) / (memory.lists + lists + PRIOR_LISTS)
-    return _Tail(np.maximum(expected, rate * lists), tail_counted, pairs, excess)
+    before = (memory.strangers + PRIOR_LISTS * expected / lists) / (memory.lists + PRIOR_LISTS)
+    predicted = np.maximum(expected, before * lists)
+    return _Tail(predicted, np.maximum(expected, rate * lists), tail_counted, pairs, excess)
 
 
 def genuine_density(counts: Doubles) -> Doubles:
@@ -170,8 +180,8 @@ def log_ratio(genuine: Doubles, strangers: Doubles) -> Doubles:
     return np.clip(np.maximum.accumulate(ratio, axis=1), -LARGEST, LARGEST)
 
 
-def _average(problem: Problem, matching: Matching, likelihood: Doubles, memory: Memory) -> tuple[Doubles, Doubles]:
-    """Marginals averaged over how many tracks are continued, weighted by the evidence; and that evidence."""
+def _per_chance(problem: Problem, matching: Matching, likelihood: Doubles, memory: Memory) -> tuple[Doubles, Doubles]:
+    """Marginals for each chance to be continued (chances x edges), and the log evidence of each."""
     edges = problem.edges
     relative = _relative(memory)[problem.gap]
     birth_share = (memory.births + PRIOR_BIRTHS[0]) / (memory.clusters + PRIOR_BIRTHS[1])
@@ -184,8 +194,7 @@ def _average(problem: Problem, matching: Matching, likelihood: Doubles, memory: 
         averages[k], log_sum = matching.marginals(weight * np.exp(likelihood)) if chance else (averages[k], 0.0)
         evidence[k] = log_sum + np.log1p(-each).sum() + edges.num_rows * np.log(births) - births
     evidence -= evidence.max()
-    share = _prior(memory) * np.exp(evidence)
-    return (share / share.sum()) @ averages, evidence
+    return averages, evidence
 
 
 def _relative(memory: Memory) -> Doubles:

@@ -1,0 +1,128 @@
+import hashlib
+import resource
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pydantic import ValidationError
+
+from pipeline import schemas
+from pipeline.stages.cluster import ClusterParams, cluster
+from pipeline.stages.neighbors import NeighborsParams, neighbors
+from pipeline.stages.projection import ProjectionParams, fit
+from pipeline.stages.vectors import to_column
+from tests.bench.dates import planted
+
+DATE = "2024-05-01"
+EVERY_METHOD = [
+    ClusterParams(),
+    ClusterParams(method="kmeans", num_clusters=3),
+    ClusterParams(method="agglomerative", num_clusters=3),
+    ClusterParams(method="agglomerative", similarity=0.7),
+    ClusterParams(method="agglomerative", similarity=0.7, dense_below=0),
+]
+
+
+def a_date(vectors: np.ndarray) -> pa.Table:
+    ids = [hashlib.blake2b(str(i).encode(), digest_size=16).hexdigest() for i in range(len(vectors))]
+    return pa.table({"image_id": ids, "vector": to_column(vectors)})
+
+
+def clustered(rows: pa.Table, params: ClusterParams) -> tuple[pa.Table, pa.Table]:
+    model = fit([rows], ProjectionParams(), rows.num_rows)
+    assignments, clusters = cluster(DATE, rows, model, neighbors(rows, model, NeighborsParams()), params)
+    schemas.ASSIGNMENTS.check(assignments)
+    schemas.CLUSTERS.check(clusters)
+    assert sum(clusters["num_images"].to_pylist()) == rows.num_rows - rows["vector"].null_count
+    assert sorted(set(assignments["cluster_id"].drop_null().to_pylist())) == clusters["cluster_id"].to_pylist()
+    return assignments, clusters
+
+
+@pytest.mark.parametrize("params", EVERY_METHOD, ids=lambda p: p.method)
+@pytest.mark.parametrize("sizes", [[], [1], [1, 1], [1, 1, 1], [4, 4, 4]], ids=str)
+def test_every_method_on_dates_of_any_size(params: ClusterParams, sizes: list[int]) -> None:
+    vectors, _ = planted(sizes, scatter=0.1, seed=0)
+    assignments, _ = clustered(a_date(vectors), params)
+    assert assignments.num_rows == sum(sizes)
+
+
+@pytest.mark.parametrize("params", EVERY_METHOD, ids=lambda p: p.method)
+@pytest.mark.parametrize("value", [1.0, 0.0])
+@pytest.mark.parametrize("count", [2, 40])
+def test_identical_images_are_one_cluster(params: ClusterParams, value: float, count: int) -> None:
+    _, clusters = clustered(a_date(np.full((count, 8), value, np.float32)), params)
+    assert clusters.num_rows == 1
+    assert clusters["nearest_cluster_id"].null_count == 1
+
+
+@pytest.mark.parametrize("params", EVERY_METHOD, ids=lambda p: p.method)
+def test_order_and_scale_carry_no_information(params: ClusterParams) -> None:
+    vectors, _ = planted([4] * 8 + [1] * 4, scatter=0.1, seed=1)
+    rows = a_date(vectors)
+    assignments, clusters = clustered(rows, params)
+    shuffled = rows.take(np.random.default_rng(0).permutation(len(vectors)))
+    again, clusters_again = clustered(shuffled, params)
+    assert again.equals(assignments)
+    assert clusters_again.equals(clusters)
+    scaled, _ = clustered(pa.table({"image_id": rows["image_id"], "vector": to_column(vectors * 37)}), params)
+    assert scaled["cluster_id"].equals(assignments["cluster_id"])
+
+
+def test_the_tables_of_planted_subjects() -> None:
+    vectors, truth = planted([6] * 10, scatter=0.1, seed=2)
+    rows = a_date(vectors)
+    lost = pa.table({"image_id": ["lost"], "vector": [None]}, rows.schema)
+    assignments, clusters = clustered(pa.concat_tables([lost, rows]), ClusterParams(num_exemplars=3))
+    of_image = dict(zip(assignments["image_id"].to_pylist(), assignments.to_pylist(), strict=True))
+    assert of_image.pop("lost") == dict.fromkeys(schemas.ASSIGNMENTS.names, None) | {"image_id": "lost"}
+    assert clusters.num_rows == 10
+    by_subject: dict[int, list[str]] = {}
+    for image_id, subject in zip(rows["image_id"].to_pylist(), truth.tolist(), strict=True):
+        by_subject.setdefault(subject, []).append(image_id)
+    expected = {
+        hashlib.blake2b("\n".join([DATE, *sorted(ids)]).encode(), digest_size=16).hexdigest(): ids
+        for ids in by_subject.values()
+    }
+    for row in clusters.to_pylist():
+        members = expected[row["cluster_id"]]
+        assert {of_image[i]["cluster_id"] for i in members} == {row["cluster_id"]}
+        assert row["medoid_image_id"] == row["exemplar_image_ids"][0]
+        assert len(set(row["exemplar_image_ids"]) & set(members)) == 3
+        assert row["nearest_cluster_id"] != row["cluster_id"]
+        similarities = {i: of_image[i]["similarity_to_center"] for i in members}
+        assert max(similarities, key=similarities.__getitem__) == row["medoid_image_id"]
+        np.testing.assert_allclose(np.mean(list(similarities.values())), row["cohesion"], rtol=1e-5)
+        assert all(of_image[i]["silhouette"] > 0.5 for i in members)
+
+
+def test_the_same_images_on_another_date_are_other_clusters() -> None:
+    rows = a_date(planted([2] * 3, scatter=0.1, seed=0)[0])
+    model = fit([rows], ProjectionParams(), 6)
+    graph = neighbors(rows, model, NeighborsParams())
+    one, other = (cluster(d, rows, model, graph, ClusterParams())[1] for d in ("2024-05-01", "2024-05-02"))
+    assert not set(one["cluster_id"].to_pylist()) & set(other["cluster_id"].to_pylist())
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"method": "kmeans"},
+        {"method": "agglomerative"},
+        {"method": "agglomerative", "similarity": 0.5, "num_clusters": 3},
+        {"method": "ward"},
+        {"similarity": 2.0},
+    ],
+)
+def test_what_a_method_needs_is_asked_for(settings: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        ClusterParams.model_validate(settings)
+
+
+@pytest.mark.slow
+def test_fifty_thousand_images_with_every_default() -> None:
+    rng = np.random.default_rng(0)
+    vectors, truth = planted(rng.integers(1, 9, size=11_100).tolist(), scatter=0.2, seed=3)
+    assignments, clusters = clustered(a_date(vectors), ClusterParams())
+    assert assignments.num_rows == len(vectors) > 49_000
+    assert abs(clusters.num_rows / len(set(truth.tolist())) - 1) < 0.2
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 6 * 2**20  # kilobytes

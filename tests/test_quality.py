@@ -1,0 +1,59 @@
+"""What the whole pipeline reaches at default settings, given paths and capture times only.
+
+Labels are read by the scorer alone: the manifests are cut down to `path` and `captured_at` before the run.
+"""
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from pipeline import schemas
+from pipeline.reports.evaluate import Evaluation, evaluate
+from pipeline.reports.truth import read_truth, read_truth_events
+from pipeline.runtime.tables import read_dates
+from pipeline.sample.write import write_sample
+from tests.runtime.runs import open_read, run_local
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+def scored(workspace: Path, truth: Path, events: Path | None = None) -> Evaluation:
+    context = open_read(workspace)
+    tracks = read_dates(context, schemas.TRACKS, ("image_id", "uri", "cluster_id", "track_id"))
+    return evaluate(
+        tracks,
+        read_truth(str(truth), "identity", context.workspace.collection or "", tracks["image_id"]),
+        events=read_dates(context, schemas.EVENTS, schemas.EVENTS.names),
+        truth_events=read_truth_events(str(events)) if events else None,
+    )
+
+
+def without_labels(manifest: Path, target: Path) -> Path:
+    with manifest.open() as source, target.open("w", newline="") as kept:
+        writer = csv.writer(kept)
+        writer.writerow(["path", "captured_at"])
+        writer.writerows([row["path"], row["captured_at"]] for row in csv.DictReader(source))
+    return target
+
+
+@pytest.mark.parametrize(("name", "least"), [("bananas", 0.95), ("emoji", 0.80)])
+def test_shared_sets(name: str, least: float, tmp_path: Path) -> None:
+    if not DATA.is_dir():
+        pytest.skip(f"{name} does not come with the project; put it into {DATA} to score it")
+    manifest = DATA / name / "manifest.csv"
+    run_local(DATA / name, tmp_path / "ws", manifest=without_labels(manifest, tmp_path / "manifest.csv"))
+    assert scored(tmp_path / "ws", manifest).tracks["idf1"] >= least
+
+
+def test_the_sample_and_its_events(tmp_path: Path) -> None:
+    sample = write_sample(tmp_path / "sample")
+    run_local(sample.images, tmp_path / "ws")
+    result = scored(tmp_path / "ws", sample.truth, sample.truth_events)
+    assert result.tracks["idf1"] >= 0.90
+    assert {one.kind: one.matched for one in result.events if one.kind in ("gap", "split", "merge")} == {
+        "gap": 1,
+        "split": 1,
+        "merge": 1,
+    }
