@@ -1,4 +1,4 @@
-# `make help` lists the targets.  Everything happens in .venv and out/; nothing outside this folder is touched.
+# `make help` lists the targets.  Everything happens in .venv and out/ (and a cache of exported networks, ~/.cache/imagetracks).
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin

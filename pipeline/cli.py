@@ -14,6 +14,7 @@ from pipeline import schemas
 from pipeline.errors import ImagetracksError, UserError
 
 if TYPE_CHECKING:
+    from pipeline.reports.evaluate import Evaluation
     from pipeline.runtime.context import Context
 
 app = typer.Typer(
@@ -91,13 +92,15 @@ def evaluate(
     events: Annotated[
         str | None, typer.Option("--truth-events", help="File with kind, date, identity, other of the true events.")
     ] = None,
-    json_file: Annotated[str | None, typer.Option("--json", help="Write the scores to this file too.")] = None,
+    file: Annotated[
+        Path | None, typer.Option("--out", help="Write the scores to this file too: .json or .parquet.")
+    ] = None,
     config: ConfigOption = None,
     set_: SetOption = None,
 ) -> None:
     """Score tracks and clusters against labels; nothing but this command ever reads labels."""
     from pipeline.reports.evaluate import evaluate as score
-    from pipeline.reports.evaluation_views import render, to_json
+    from pipeline.reports.evaluation_views import render
     from pipeline.reports.truth import read_truth, read_truth_events
     from pipeline.runtime.tables import read_dates
 
@@ -114,8 +117,8 @@ def evaluate(
         links=read_dates(context, schemas.LINKS, schemas.LINKS.names),
     )
     out.print(render(result))
-    if json_file:
-        Path(json_file).write_text(to_json(result), encoding="utf-8")
+    if file is not None:
+        write_evaluation(result, file)
 
 
 @app.command()
@@ -177,6 +180,27 @@ def config(
     out.print(render_config(load_config(file, set_ or [])), markup=False, soft_wrap=True, end="")
 
 
+def write_evaluation(result: "Evaluation", file: Path) -> None:
+    """Write scores as JSON or Parquet, by the file's ending.
+
+    Raises:
+        UserError: another ending, or the file cannot be written.
+    """
+    import pyarrow.parquet as pq
+
+    from pipeline.reports.evaluation_views import to_json, to_table
+
+    try:
+        if file.suffix == ".json":
+            file.write_text(to_json(result), encoding="utf-8")
+        elif file.suffix == ".parquet":
+            pq.write_table(to_table(result), file)
+        else:
+            raise UserError(f"--out {file}: expected a file that ends with .json or .parquet")
+    except OSError as error:
+        raise UserError(f"--out {file}: cannot be written ({error.strerror}); choose another place") from None
+
+
 def open_context(workspace: str, config: str | None, overrides: list[str] | None) -> "Context":
     """A context that reads: its engine would be this process, and is never asked for."""
     from pipeline.config import load_config
@@ -186,7 +210,9 @@ def open_context(workspace: str, config: str | None, overrides: list[str] | None
     from pipeline.workspace import open_workspace
 
     settings = load_config(config, overrides or [])
-    return Context(open_workspace(workspace), settings, engine_maker("local", None, settings.resources), reporter_for(out))
+    return Context(
+        open_workspace(workspace), settings, engine_maker("local", None, settings.resources), reporter_for(out)
+    )
 
 
 def parse_dates(value: str | None) -> tuple[str | None, str | None]:

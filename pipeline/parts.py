@@ -121,20 +121,54 @@ def open_part(filesystem: FileSystem, path: str, size: int) -> pq.ParquetFile:
     """A part opened for reading; on an object store, one of modest size is fetched whole by a single request."""
     if is_local(filesystem):
         return pq.ParquetFile(path)
-    if size <= _WHOLE_FILE_BYTES:
-        return pq.ParquetFile(pa.BufferReader(filesystem.cat_file(path)))
-    return pq.ParquetFile(filesystem.open(path, "rb"), pre_buffer=True)
+    return pq.ParquetFile(_remote(filesystem, path, size), pre_buffer=size > _WHOLE_FILE_BYTES)
 
 
 def read_where(
     filesystem: FileSystem, path: str, size: int, where: pc.Expression | None, columns: Sequence[str] | None = None
 ) -> pa.Table:
     """Rows of a part or fragment that fulfil ``where``; row groups that cannot are not read."""
-    source = path if is_local(filesystem) else None
-    if source is None:
-        whole = size <= _WHOLE_FILE_BYTES
-        source = pa.BufferReader(filesystem.cat_file(path)) if whole else filesystem.open(path, "rb")
+    source = path if is_local(filesystem) else _remote(filesystem, path, size)
     return pq.read_table(source, columns=None if columns is None else list(columns), filters=where, partitioning=None)
+
+
+def _remote(filesystem: FileSystem, path: str, size: int) -> Any:
+    if size <= _WHOLE_FILE_BYTES:
+        return pa.BufferReader(filesystem.cat_file(path))
+    return _Ranges(filesystem, path, size)
+
+
+class _Ranges(io.RawIOBase):
+    """An object read by ranges, one request each and no byte more than was asked for; its size is known.
+
+    ``filesystem.open`` would ask for the size first and read ahead by tens of megabytes at every jump.
+    """
+
+    def __init__(self, filesystem: FileSystem, path: str, size: int) -> None:
+        super().__init__()
+        self._filesystem, self._path, self._size, self._at = filesystem, path, size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        return self._at
+
+    def read(self, size: int | None = -1) -> bytes:
+        start = self._at
+        stop = self._size if size is None or size < 0 else min(self._size, start + size)
+        if stop <= start:
+            return b""
+        data: bytes = self._filesystem.cat_file(self._path, start=start, end=stop)
+        self._at = start + len(data)
+        return data
 
 
 def _cut(batches: Iterable[pa.Table], part_bytes: int) -> Iterator[pa.Table]:

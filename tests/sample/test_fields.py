@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -20,7 +22,7 @@ def test_what_is_covered_stays_covered() -> None:
     field = fractal(generator(2), (60, 80))
     masks = [covering(field, share) for share in (0.0, 0.2, 0.4, 0.8, 1.0)]
     assert not masks[0].any()
-    assert all((later >= earlier).all() for earlier, later in zip(masks, masks[1:], strict=False))
+    assert all((later >= earlier).all() for earlier, later in pairwise(masks))
 
 
 def test_fields_are_single_precision_and_of_the_shape_asked_for() -> None:

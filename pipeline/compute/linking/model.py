@@ -105,13 +105,12 @@ def fit(problem: Problem, memory: Memory) -> Fit:
         ratio = log_ratio(genuine_density(memory.genuine + counted), strangers / problem.lists)
         likelihood = np.array([np.interp(s, CENTERS, ratio[g]) for s, g in zip(problem.score, gap, strict=True)])
         averages, found = _per_chance(problem, matching, likelihood, memory)
-        if share is None:
-            evidence = found
-            share = _prior(memory) * np.exp(found)
-            share /= share.sum()
+        evidence = found
+        share = _prior(memory) * np.exp(found)
+        share /= share.sum()
         probability = share @ averages
         counted = np.zeros((len(GAP_BINS), NUM_BINS))
-        np.add.at(counted, (gap, bins), probability**2)
+        np.add.at(counted, (gap, bins), np.where(probability > 0.5, probability, 0.0))
     continued = np.bincount(gap, probability, minlength=len(GAP_BINS))
     return Fit(probability, continued, counted, tail.counted, evidence, tail.pairs, tail.excess)
 
