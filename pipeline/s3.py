@@ -6,7 +6,6 @@ on, with a bound, a back-off that doubles and a pause that is drawn, for reads a
 """
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -17,8 +16,7 @@ from botocore.exceptions import HTTPClientError, IncompleteReadError
 from botocore.parsers import ResponseParserError  # type: ignore[import-untyped]
 from fsspec.asyn import sync_wrapper
 
-FIRST_PAUSE, LONGEST_PAUSE = 1.0, 20.0
-"""Seconds before the first further try, at most, and before any; each may be twice the one before."""
+from pipeline import storage
 
 _CONNECTIONS = 128
 """At most this many at once; botocore's own limit of 10 is below what one worker fetches at a time."""
@@ -113,17 +111,8 @@ class S3(s3fs.S3FileSystem):  # type: ignore[misc]  # s3fs has no types
                     raise
                 if attempt == self.tries:
                     raise GaveUpError(f"{type(error).__name__}: {error} (tried {attempt} times)") from error
-            await asyncio.sleep(pause(attempt))
+            await asyncio.sleep(storage.pause(attempt))
         raise AssertionError("no try at all")
-
-
-def pause(attempt: int) -> float:
-    """Seconds to wait after the ``attempt``-th try (from 1).
-
-    Half of it is drawn, so that a thousand workers do not come back at the same moment.
-    """
-    longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (attempt - 1))
-    return float(longest * random.uniform(0.5, 1.0))  # noqa: S311  (no result depends on it)
 
 
 def may_pass(error: BaseException) -> bool:

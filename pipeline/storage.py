@@ -2,6 +2,7 @@
 
 import errno
 import os
+import random
 import re
 import uuid
 from collections.abc import Iterator
@@ -23,6 +24,9 @@ TEMPORARY_SUFFIX = ".tmp"
 
 RETRIES = 3
 """Times an operation of an object store is tried again, unless ``resources.retries`` says otherwise."""
+
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 20.0
+"""Seconds before the first further try, at most, and before any; in between each may be twice the one before."""
 
 _NO_HARD_LINKS = frozenset({errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK})
 
@@ -64,6 +68,15 @@ def _open(uri: str, retries: int) -> tuple[FileSystem, str]:
 def tries_itself(filesystem: FileSystem) -> bool:
     """Whether the filesystem tries again by itself: around it, a loop would multiply the tries."""
     return hasattr(filesystem, "tries")
+
+
+def pause(attempt: int) -> float:
+    """Seconds to wait after the ``attempt``-th try (from 1).
+
+    Half of it is drawn, so that a thousand workers do not come back at the same moment.
+    """
+    longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (attempt - 1))
+    return float(longest * random.uniform(0.5, 1.0))  # noqa: S311  (no result depends on it)
 
 
 def is_local(filesystem: FileSystem) -> bool:

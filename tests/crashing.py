@@ -3,6 +3,7 @@
 import copy
 from typing import Any
 
+import fsspec
 from fsspec.implementations.memory import MemoryFileSystem
 
 
@@ -68,3 +69,39 @@ class CrashingFileSystem(MemoryFileSystem):
 
     def _rm(self, path: str) -> Any:
         return self._change(super()._rm, path)
+
+
+class SharedDisk(CrashingFileSystem):
+    """``crashing://`` URIs: every opening is the same disk, until the next :meth:`fresh` or :meth:`reboot`."""
+
+    protocol = "crashing"
+    disk: "SharedDisk | None" = None
+
+    def __new__(cls, *_: Any, **__: Any) -> "SharedDisk":
+        return cls.disk if cls.disk is not None else super().__new__(cls)
+
+    def __init__(self, **options: Any) -> None:
+        if type(self).disk is None:
+            super().__init__(**options)
+            type(self).disk = self
+
+    @classmethod
+    def fresh(cls) -> "SharedDisk":
+        """An empty disk."""
+        cls.disk = None
+        return cls()
+
+    @classmethod
+    def reboot(cls) -> "SharedDisk":
+        """The same files under a new process."""
+        old = cls.disk
+        assert old is not None
+        new = cls.fresh()
+        new.pseudo_dirs = list(old.pseudo_dirs)
+        for name, file in old.store.items():
+            MemoryFileSystem.pipe_file(new, name, file.getvalue())
+        new.changes = 0
+        return new
+
+
+fsspec.register_implementation("crashing", SharedDisk, clobber=True)

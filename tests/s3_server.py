@@ -15,6 +15,8 @@ from unittest.mock import patch
 
 import s3fs
 
+from pipeline.s3 import S3
+
 _REQUEST = re.compile(r'"(GET|HEAD|PUT|POST|DELETE) (\S*) HTTP')
 
 
@@ -58,13 +60,19 @@ def s3_server(folder: Path) -> Iterator[S3Server]:
         process = subprocess.Popen(command, stdout=output, stderr=output)
         try:
             _wait(port, process)
-            s3fs.S3FileSystem.clear_instance_cache()
+            forget_connections()
             with patch.dict(os.environ, environment):
                 yield S3Server(endpoint, log)
         finally:
-            s3fs.S3FileSystem.clear_instance_cache()
+            forget_connections()
             process.terminate()
             process.wait(20)
+
+
+def forget_connections() -> None:
+    """Filesystems are kept by their options, and read the environment when they are made."""
+    s3fs.S3FileSystem.clear_instance_cache()
+    S3.clear_instance_cache()
 
 
 def _wait(port: int, process: "subprocess.Popen[bytes]") -> None:

@@ -67,7 +67,7 @@ class Canvas:
         x = start[0]
         while x < end[0]:
             self.line([(x, start[1]), (min(x + 4.0, end[0]), start[1])], colour, width)
-            x += 9.0
+            x += 11.0
 
     def dot(self, middle: Point, radius: float, colour: Colour) -> None:
         """A filled circle."""

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import random
 import stat
 import time
 from collections.abc import Awaitable, Callable
@@ -11,22 +10,21 @@ from concurrent.futures import ThreadPoolExecutor
 import pyarrow as pa
 from fsspec.asyn import sync
 
+from pipeline import storage
 from pipeline.compute.reasons import Flaw, Reason
-from pipeline.storage import FileSystem, is_local, open_filesystem, redact
+from pipeline.storage import RETRIES, FileSystem, is_local, open_filesystem, redact, tries_itself
 
-ATTEMPTS = 4
-"""Tries an object; with the pauses below some four seconds, enough for a burst of 503 to pass."""
-
-_FIRST_PAUSE = 0.5  # seconds; doubled each time
 _TIMEOUT = 120.0
-"""Seconds for one try: 256 MB, the default limit, at 20 Mbit/s; the filesystem has shorter ones for silence."""
+"""Seconds for one object: 256 MB, the default limit, at 20 Mbit/s; the filesystem has shorter ones for silence."""
 
 _RETRIED = (Reason.IO_ERROR, Reason.TIMED_OUT)
 
 Fetched = tuple[bytes | None, Flaw | None]
 
 
-def fetch(objects: pa.Table, filesystem: FileSystem, concurrency: int, max_bytes: int | None = None) -> pa.Table:
+def fetch(
+    objects: pa.Table, filesystem: FileSystem, concurrency: int, max_bytes: int | None = None, retries: int = RETRIES
+) -> pa.Table:
     """Read objects, many at once.
 
     Args:
@@ -34,6 +32,7 @@ def fetch(objects: pa.Table, filesystem: FileSystem, concurrency: int, max_bytes
         filesystem: the collection's; an object whose URI belongs to another store is read through that one.
         concurrency: objects on their way at once.
         max_bytes: an object that the listing says is larger is not read.
+        retries: times that an object is tried again when what went wrong may pass.
 
     Returns:
         The same rows with ``bytes``, and where that is null ``reason`` and ``detail``.
@@ -46,12 +45,11 @@ def fetch(objects: pa.Table, filesystem: FileSystem, concurrency: int, max_bytes
         if max_bytes is not None and size is not None and size > max_bytes:
             results[row] = None, Flaw(Reason.TOO_LARGE, f"{size} bytes, at most {max_bytes}")
             continue
-        store, path = _store(filesystem, uri)
+        store, path = _store(filesystem, uri, retries)
         stores.setdefault(str(store.protocol), (store, []))[1].append((row, path, size))
     for store, wanted in stores.values():
-        for (row, _, size), got in zip(
-            wanted, _read_all(store, [path for _, path, _ in wanted], concurrency), strict=True
-        ):
+        read = _read_all(store, [path for _, path, _ in wanted], concurrency, 0 if tries_itself(store) else retries)
+        for (row, _, size), got in zip(wanted, read, strict=True):
             results[row] = _checked(got, size)
     return _with_results(objects, results)
 
@@ -68,11 +66,11 @@ def _with_results(objects: pa.Table, results: list[Fetched]) -> pa.Table:
     return objects
 
 
-def _store(filesystem: FileSystem, uri: str) -> tuple[FileSystem, str]:
+def _store(filesystem: FileSystem, uri: str, retries: int) -> tuple[FileSystem, str]:
     protocols = (filesystem.protocol,) if isinstance(filesystem.protocol, str) else filesystem.protocol
     if uri.split("://", 1)[0] in protocols:
         return filesystem, str(filesystem._strip_protocol(uri))
-    return open_filesystem(uri)
+    return open_filesystem(uri, retries)
 
 
 def _checked(got: Fetched, size: int | None) -> Fetched:
@@ -82,57 +80,52 @@ def _checked(got: Fetched, size: int | None) -> Fetched:
     return got
 
 
-def _read_all(filesystem: FileSystem, paths: list[str], concurrency: int) -> list[Fetched]:
+def _read_all(filesystem: FileSystem, paths: list[str], concurrency: int, retries: int) -> list[Fetched]:
     if getattr(filesystem, "async_impl", False) and not getattr(filesystem, "asynchronous", False):
-        return list(sync(filesystem.loop, _gather, filesystem, paths, concurrency))
+        return list(sync(filesystem.loop, _gather, filesystem, paths, concurrency, retries))
     read = _read_local if is_local(filesystem) else filesystem.cat_file
     with ThreadPoolExecutor(max(1, min(concurrency, len(paths)))) as pool:
-        return list(pool.map(lambda path: _attempts(read, path), paths))
+        return list(pool.map(lambda path: _attempts(read, path, retries), paths))
 
 
-async def _gather(filesystem: FileSystem, paths: list[str], concurrency: int) -> list[Fetched]:
+async def _gather(filesystem: FileSystem, paths: list[str], concurrency: int, retries: int) -> list[Fetched]:
     slots = asyncio.Semaphore(concurrency)
 
     async def one(path: str) -> Fetched:
         async with slots:
-            return await _attempts_async(filesystem._cat_file, path)
+            return await _attempts_async(filesystem._cat_file, path, retries)
 
     return await asyncio.gather(*(one(path) for path in paths))
 
 
-def _attempts(read: Callable[[str], bytes], path: str) -> Fetched:
-    for attempt in range(ATTEMPTS):
+def _attempts(read: Callable[[str], bytes], path: str, retries: int) -> Fetched:
+    for attempt in range(1, retries + 2):
         try:
             return read(path), None
         except Exception as error:  # stores raise anything, and one object must not disturb another
             flaw = flaw_of(error)
-        if flaw.reason not in _RETRIED or attempt == ATTEMPTS - 1:
+        if flaw.reason not in _RETRIED or attempt > retries:
             break
-        time.sleep(_pause(attempt))
+        time.sleep(storage.pause(attempt))
     return None, flaw
 
 
-async def _attempts_async(read: Callable[[str], Awaitable[bytes]], path: str) -> Fetched:
-    for attempt in range(ATTEMPTS):
+async def _attempts_async(read: Callable[[str], Awaitable[bytes]], path: str, retries: int) -> Fetched:
+    for attempt in range(1, retries + 2):
         try:
             return await asyncio.wait_for(read(path), _TIMEOUT), None
         except Exception as error:
             flaw = flaw_of(error)
-        if flaw.reason not in _RETRIED or attempt == ATTEMPTS - 1:
+        if flaw.reason not in _RETRIED or attempt > retries:
             break
-        await asyncio.sleep(_pause(attempt))
+        await asyncio.sleep(storage.pause(attempt))
     return None, flaw
-
-
-def _pause(attempt: int) -> float:
-    """Seconds before the next try; drawn, so that a thousand workers do not come back at the same moment."""
-    return float(_FIRST_PAUSE * 2**attempt * random.uniform(0.5, 1.0))  # noqa: S311  (no result depends on it)
 
 
 def flaw_of(error: Exception) -> Flaw:
     """The reason for an error of a store."""
     detail = redact(f"{type(error).__name__}: {error}")
-    names = {kind.__name__ for kind in type(error).__mro__}
+    names = {kind.__name__ for kind in (*type(error).__mro__, *type(error.__cause__).__mro__)}
     if isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError):
         return Flaw(Reason.NOT_FOUND, detail)
     if isinstance(error, PermissionError) or names & {"NoCredentialsError", "CredentialRetrievalError"}:

@@ -50,6 +50,7 @@ class Reader:
     filesystem: FileSystem
     params: IngestParams
     concurrency: int
+    retries: int
 
     def __call__(self, unit: pa.Table) -> Iterator[pa.Table]:
         """One table of images, with their dates, in the unit's order."""
@@ -65,7 +66,7 @@ class Reader:
         yield pa.concat_tables(done)
 
     def _fetch(self, objects: pa.Table) -> pa.Table:
-        return fetch(objects, self.filesystem, self.concurrency, self.params.max_bytes)
+        return fetch(objects, self.filesystem, self.concurrency, self.params.max_bytes, self.retries)
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def run_ingest(context: Context, collection: str, manifest: str | None) -> None:
     store, params = context.store(IMAGES), context.config.ingest
     inputs = image_inputs(params)
     stage = digest(inputs)
-    listing, filesystem = list_collection(collection, manifest, params)
+    listing, filesystem = list_collection(collection, manifest, params, context.config.resources.retries)
     listing = _with_versions(listing)
     state = {"stage": stage, "listing": digest(content_digests(listing.select(["image_id", "object_version"])))}
     if dict(store.extra) == state and not _has_transient_failures(store):
@@ -218,7 +219,7 @@ def _read_work(
     fragments, rest = _left_over(store, stage, listing, work)
     if rest.num_rows:
         size = resources.rows_per_fragment
-        reader = Reader(filesystem, context.config.ingest, resources.fetch_concurrency)
+        reader = Reader(filesystem, context.config.ingest, resources.fetch_concurrency, resources.retries)
         units = [rest.slice(start, size).combine_chunks() for start in range(0, rest.num_rows, size)]
         context.reporter.start("images", rest.num_rows, "images")
         job = MapJob(units, reader, FragmentWriter(store, stage), size)

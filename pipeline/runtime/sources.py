@@ -13,7 +13,7 @@ from pipeline.runtime.listing import ABSENT, Entry, is_hidden, look_up, other_su
 from pipeline.runtime.manifest import Manifest, read_manifest
 from pipeline.schemas import MICROSECONDS
 from pipeline.stages.ingest import SourceParams
-from pipeline.storage import FileSystem, is_local, open_filesystem, redact
+from pipeline.storage import RETRIES, FileSystem, is_local, open_filesystem, redact
 
 __all__ = ["Listing", "fetch", "list_collection"]
 
@@ -41,7 +41,9 @@ class _Place(NamedTuple):
     path: str
 
 
-def list_collection(collection_uri: str, manifest_uri: str | None, params: SourceParams) -> Listing:
+def list_collection(
+    collection_uri: str, manifest_uri: str | None, params: SourceParams, retries: int = RETRIES
+) -> Listing:
     """List a folder or prefix, or look up what a manifest names.
 
     Without a manifest every object below the root whose name ends like an image and does not begin with a dot is
@@ -52,11 +54,12 @@ def list_collection(collection_uri: str, manifest_uri: str | None, params: Sourc
         collection_uri: the root, anything fsspec opens.
         manifest_uri: CSV, JSON Lines or Parquet with a column ``path`` (within the root) or ``uri`` (anywhere).
         params: suffixes, and the manifest's columns for dates and ids.
+        retries: times that the store is asked again when what went wrong may pass.
 
     Raises:
         UserError: there is no such folder, no image in it, or something is wrong with the manifest.
     """
-    filesystem, root = open_filesystem(collection_uri)
+    filesystem, root = open_filesystem(collection_uri, retries)
     name = redact(collection_uri)
     if is_local(filesystem) and not filesystem.isdir(root):
         found = "a file" if filesystem.exists(root) else "nothing"

@@ -55,7 +55,7 @@ def test_cells_hold_their_photographs_and_gaps_are_empty_but_for_a_dashed_line()
         assert near(empty, PAPER).mean() > 0.9
         # The dashes: on the middle line some pixels are inked and some are not.
         middle = near(empty[CELL // 2 - 8], PAPER)
-        assert 0.3 < middle.mean() < 0.8
+        assert 0.2 < middle.mean() < 0.8
 
 
 def test_a_line_runs_from_cell_to_cell() -> None:
@@ -96,7 +96,8 @@ def test_splits_and_merges_are_curves_between_rows(
     marked, plain = (drawn(table, found, 4)[between] for found in (events(happened), events()))
     # Something of the other track's colour at every height between the two rows' middles.
     assert near(marked, track_colour(1)).any(axis=1).mean() > 0.9
-    assert not near(plain, track_colour(1)).any()
+    # Without the event there is only the rim of the cells on both sides.
+    assert not near(plain[:, 3:-3], track_colour(1)).any()
 
 
 def test_a_curve_to_a_row_further_down_reaches_it() -> None:

@@ -34,11 +34,11 @@ def config_of(*overrides: str) -> Config:
     return load_config(None, overrides)
 
 
-def open_read(workspace: Path, *overrides: str) -> Context:
+def open_read(workspace: Path | str, *overrides: str) -> Context:
     return Context(open_workspace(str(workspace)), config_of(*overrides), no_engine, LineReporter(lambda _: None))
 
 
-def tables(workspace: Path, *overrides: str) -> dict[str, dict[str, pa.Table]]:
+def tables(workspace: Path | str, *overrides: str) -> dict[str, dict[str, pa.Table]]:
     """Table -> partition -> rows, each checked against its schema."""
     context = open_read(workspace, *overrides)
     found = {}

@@ -7,11 +7,13 @@ import pyarrow as pa
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
+from pipeline import storage
 from pipeline.compute.reasons import Reason
 from pipeline.runtime import fetching
-from pipeline.runtime.fetching import ATTEMPTS, fetch, flaw_of
+from pipeline.runtime.fetching import fetch, flaw_of
 from pipeline.runtime.sources import list_collection
 from pipeline.stages.ingest import SourceParams
+from pipeline.storage import RETRIES
 
 
 def objects(*uris: str, sizes: list[int | None] | None = None) -> pa.Table:
@@ -37,7 +39,7 @@ class FlakyFileSystem(MemoryFileSystem):  # type: ignore[misc]
 
 @pytest.fixture
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fetching, "_FIRST_PAUSE", 0.0)
+    monkeypatch.setattr(storage, "FIRST_PAUSE", 0.0)
 
 
 def test_bytes_in_the_order_of_the_rows(tmp_path: Path) -> None:
@@ -96,9 +98,9 @@ def test_all_failed_columns_keep_their_types(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("failures", "error", "reason", "calls"),
     [
-        (ATTEMPTS - 1, OSError(errno.EBUSY, "SlowDown"), None, ATTEMPTS),
-        (ATTEMPTS, OSError(errno.EBUSY, "SlowDown"), "io_error", ATTEMPTS),
-        (ATTEMPTS, TimeoutError(), "timed_out", ATTEMPTS),
+        (RETRIES, OSError(errno.EBUSY, "SlowDown"), None, RETRIES + 1),
+        (RETRIES + 1, OSError(errno.EBUSY, "SlowDown"), "io_error", RETRIES + 1),
+        (RETRIES + 1, TimeoutError(), "timed_out", RETRIES + 1),
         (1, FileNotFoundError("x"), "not_found", 1),
         (1, PermissionError("x"), "permission_denied", 1),
     ],

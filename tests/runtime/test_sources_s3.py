@@ -7,7 +7,7 @@ from pipeline.errors import UserError
 from pipeline.runtime.sources import fetch, list_collection
 from pipeline.stages.ingest import SourceParams
 from pipeline.storage import open_filesystem, put_atomic
-from tests.s3_server import S3Server, s3_server
+from tests.s3_server import S3Server, forget_connections, s3_server
 
 pytestmark = pytest.mark.slow
 DEFAULT = SourceParams()
@@ -97,16 +97,14 @@ def test_an_empty_prefix_and_a_missing_bucket_are_the_users_mistake(s3: S3Server
 
 
 def test_missing_credentials_are_the_users_mistake(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    import s3fs
-
-    s3fs.S3FileSystem.clear_instance_cache()
+    forget_connections()
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
     with pytest.raises(UserError, match="check credentials"):
         list_collection("s3://photos/many", None, DEFAULT)
-    s3fs.S3FileSystem.clear_instance_cache()
+    forget_connections()
     assert s3.endpoint
 
 

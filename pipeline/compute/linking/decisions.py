@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from pipeline.compute.linking.cohorts import closeness, levels, normalise
 from pipeline.compute.linking.matching import Edges
-from pipeline.compute.linking.memory import Memory, gap_bin
+from pipeline.compute.linking.memory import GAP_BINS, Memory, gap_bin
 from pipeline.compute.linking.model import Fit, Problem, fine_histogram, fit
 
 Floats = npt.NDArray[np.float32]
@@ -51,7 +51,9 @@ def decide(
         scores = np.zeros_like(close)
     edges = _candidates(scores, candidates)
     score = scores[edges.row, edges.column].astype(np.float64)
-    problem = Problem(edges, score, gap_bin(gaps), fine_histogram(scores))
+    bins = gap_bin(gaps)
+    offered = np.bincount(bins, minlength=len(GAP_BINS)).astype(np.float64)
+    problem = Problem(edges, score, bins[edges.column], fine_histogram(scores), offered)
     found = fit(problem, before)
     chosen = _choose(found.probability, before, false_link_rate)
     return _decisions(similarity, scores, problem, found, chosen, before)
@@ -108,12 +110,11 @@ def _decisions(
 
 def _remember(problem: Problem, found: Fit, chosen: Ints, before: Memory, similarity: Floats) -> Memory:
     memory = before.faded()
-    offered = np.bincount(problem.gap, minlength=len(memory.offered)).astype(np.float64)
     memory.genuine += found.genuine
     memory.strangers += found.strangers
-    memory.lists += problem.lists
+    memory.exposed += found.exposed
     memory.continued += found.continued
-    memory.offered += offered
+    memory.offered += problem.offered
     memory.evidence += found.evidence
     memory.evidence -= memory.evidence.max()
     memory.births += problem.edges.num_rows - float(found.probability.sum())

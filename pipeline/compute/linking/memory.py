@@ -22,6 +22,9 @@ FADING = 0.95
 """Weight that a date keeps when the next one comes: about twenty dates are remembered, so the seasons may change."""
 
 
+PER_GAP = ("genuine", "continued", "offered")
+
+
 def _per_bin() -> Doubles:
     return np.zeros((len(GAP_BINS), NUM_BINS))
 
@@ -32,10 +35,10 @@ class Memory:
 
     genuine: Doubles = field(default_factory=_per_bin)
     """Gap bin x score bin: links, by probability."""
-    strangers: Doubles = field(default_factory=lambda: np.zeros(NUM_BINS))
-    """Score bin: pairs that do not belong together, by probability."""
-    lists: float = 0.0
-    """Lists that ``strangers`` come from: the root of clusters times tracks, summed over dates."""
+    strangers: Doubles = field(default_factory=lambda: np.zeros((2, NUM_BINS)))
+    """Rank x score bin: the best stranger of each list (rank 0), and the others in the tail (rank 1)."""
+    exposed: Doubles = field(default_factory=lambda: np.zeros((2, NUM_BINS)))
+    """Rank x score bin: lists that had no better stranger yet (rank 0), or had one (rank 1)."""
     continued: Doubles = field(default_factory=lambda: np.zeros(len(GAP_BINS)))
     offered: Doubles = field(default_factory=lambda: np.zeros(len(GAP_BINS)))
     """Gap bin: open tracks, and those of them that were continued."""
@@ -58,17 +61,16 @@ class Memory:
         return Memory(**{name: value * FADING for name, value in vars(self).items()})
 
     def rows(self) -> list[tuple[int, str, float]]:
-        """(gap_bin, parameter, value), without zeros."""
+        """(gap_bin, parameter, value), without zeros; gap bin 0 holds for all."""
         out: list[tuple[int, str, float]] = []
         for name, value in vars(self).items():
-            if name == "genuine":
-                out += [(GAP_BINS[g], f"{name}_{b:02d}", float(value[g, b])) for g, b in np.argwhere(value).tolist()]
-            elif name in ("strangers", "evidence"):
-                out += [(0, f"{name}_{b:02d}", float(value[b])) for b in np.flatnonzero(value).tolist()]
-            elif name in ("continued", "offered"):
-                out += [(GAP_BINS[g], name, float(value[g])) for g in np.flatnonzero(value).tolist()]
-            elif value:
-                out.append((0, name, float(value)))
+            gaps = GAP_BINS if name in PER_GAP else (0,)
+            table = np.asarray(value, dtype=np.float64).reshape(len(gaps), -1)
+            wide = table.shape[1] > 1
+            out += [
+                (gaps[g], f"{name}_{k:03d}" if wide else name, float(table[g, k]))
+                for g, k in np.argwhere(table).tolist()
+            ]
         return out
 
     @classmethod
@@ -77,14 +79,13 @@ class Memory:
         memory = cls()
         for gap, parameter, value in rows:
             name, _, number = parameter.rpartition("_")
-            if name == "genuine":
-                memory.genuine[GAP_BINS.index(gap), int(number)] = value
-            elif name in ("strangers", "evidence"):
-                getattr(memory, name)[int(number)] = value
-            elif parameter in ("continued", "offered"):
-                getattr(memory, parameter)[GAP_BINS.index(gap)] = value
+            if not number.isdigit():
+                name, number = parameter, "0"
+            old = getattr(memory, name)
+            if isinstance(old, float):
+                setattr(memory, name, value)
             else:
-                setattr(memory, parameter, value)
+                old.reshape(len(GAP_BINS) if gap else 1, -1)[GAP_BINS.index(gap) if gap else 0, int(number)] = value
         return memory
 
 

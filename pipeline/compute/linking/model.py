@@ -51,13 +51,18 @@ ROUNDS = 4
 
 @dataclass(frozen=True)
 class Problem:
-    """A date's candidates: their scores, their tracks' gap bins, and the fine histogram of all pairs' scores."""
+    """A date's candidates.
+
+    ``score`` and ``gap`` (gap bin) are the edges'; ``histogram`` holds all pairs' scores in fine bins; ``row_second``
+    and ``column_second`` are the second best score of each list (-inf in a list of one).
+    """
 
     edges: Edges
     score: Doubles
     gap: Ints
-    """Gap bin of each track."""
     histogram: Doubles
+    offered: Doubles
+    """Open tracks of each gap bin."""
 
     @property
     def lists(self) -> float:
@@ -67,18 +72,14 @@ class Problem:
 
 @dataclass(frozen=True)
 class Fit:
-    """What the model says of a date."""
+    """What the model says of a date: each edge's probability, and what the memory keeps."""
 
     probability: Doubles
-    """Of each edge."""
     continued: Doubles
-    """Expected continued tracks per gap bin."""
     genuine: Doubles
-    """Gap bin x score bin: expected links."""
     strangers: Doubles
-    """Score bin: expected pairs of strangers in the tail."""
+    exposed: Doubles
     evidence: Doubles
-    """Log evidence of each value of CONTINUED."""
     tail_pairs: float
     tail_excess: float
 
@@ -93,39 +94,100 @@ def fine_histogram(scores: Floats) -> Doubles:
 def fit(problem: Problem, memory: Memory) -> Fit:
     """Expectation-maximisation over the date's candidates, from the memory of earlier dates."""
     edges = problem.edges
-    gap = problem.gap[edges.column]
-    bins = score_bin(problem.score)
-    probability = np.zeros(len(problem.score))
-    counted = np.zeros((len(GAP_BINS), NUM_BINS))
     matching = Matching(edges)
-    share = evidence = None
+    sides = (Lists(edges.row, problem.score), Lists(edges.column, problem.score))
+    weights = (np.sqrt(edges.num_columns / edges.num_rows), np.sqrt(edges.num_rows / edges.num_columns))
+    counted = np.zeros((len(GAP_BINS), NUM_BINS))
+    strangers, exposed = np.zeros((2, NUM_BINS)), np.zeros((2, NUM_BINS))
+    probability = np.zeros(len(problem.score))
     for _ in range(ROUNDS):
         tail = _tail(problem, probability, memory)
-        strangers = tail.predicted if share is None else tail.expected
-        ratio = log_ratio(genuine_density(memory.genuine + counted), strangers / problem.lists)
-        likelihood = np.array([np.interp(s, CENTERS, ratio[g]) for s, g in zip(problem.score, gap, strict=True)])
-        averages, found = _per_chance(problem, matching, likelihood, memory)
-        evidence = found
-        share = _prior(memory) * np.exp(found)
-        share /= share.sum()
-        probability = share @ averages
+        rates = tail.rates(memory.strangers + strangers, memory.exposed + exposed, problem.lists)
+        genuine = genuine_density(memory.genuine + counted)
+        likelihood = 0.5 * sum(side.log_ratio(problem.score, problem.gap, genuine, rates) for side in sides)
+        averages, evidence = _per_chance(problem, matching, likelihood, memory)
+        share = _prior(memory) * np.exp(evidence)
+        probability = (share / share.sum()) @ averages
+        sure = np.where(probability > 0.5, probability, 0.0)
         counted = np.zeros((len(GAP_BINS), NUM_BINS))
-        np.add.at(counted, (gap, bins), np.where(probability > 0.5, probability, 0.0))
-    continued = np.bincount(gap, probability, minlength=len(GAP_BINS))
-    return Fit(probability, continued, counted, tail.counted, evidence, tail.pairs, tail.excess)
+        np.add.at(counted, (problem.gap, score_bin(problem.score)), sure)
+        strangers, exposed = np.zeros((2, NUM_BINS)), np.zeros((2, NUM_BINS))
+        for side, weight in zip(sides, weights, strict=True):
+            met, lists = side.count(problem.score, probability > 0.5)
+            strangers += 0.5 * met
+            exposed += 0.5 * weight * lists
+    continued = np.bincount(problem.gap, probability, minlength=len(GAP_BINS))
+    return Fit(probability, continued, counted, strangers, exposed, evidence, tail.pairs, tail.excess)
+
+
+class Lists:
+    """The clusters' lists of tracks, or the tracks' lists of clusters."""
+
+    def __init__(self, group: Ints, score: Doubles) -> None:
+        self._order = np.lexsort((-score, group))
+        ordered = group[self._order]
+        self._starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
+        self._sizes = np.diff(np.append(self._starts, len(group)))
+        sorted_score = score[self._order]
+        second = np.where(self._sizes > 1, sorted_score[np.minimum(self._starts + 1, len(score) - 1)], -np.inf)
+        self._is_first = np.zeros(len(group), dtype=bool)
+        self._is_first[self._order[self._starts]] = True
+        self._second = np.empty(len(group))
+        self._second[self._order] = np.repeat(second, self._sizes)
+
+    def log_ratio(self, score: Doubles, gap: Ints, genuine: Doubles, rates: Doubles) -> Doubles:
+        """Log likelihood ratio of each edge being a link against its list being of strangers only.
+
+        Going down a list, strangers come at rate ``rates[0]`` until the first is met and at ``rates[1]`` after it: a
+        cluster that has met its look-alike seldom has another.  Taking the first entry out of the list makes the
+        second the first.
+        """
+        log_genuine, log_rate = np.log(genuine), np.log(rates)
+        above = np.maximum.accumulate(log_genuine[:, None] - log_rate[None], axis=2)
+        out = np.empty(len(score))
+        for g in range(len(genuine)):
+            mine = gap == g
+            next_ = np.interp(score[mine], CENTERS, above[g, 1])
+            first = np.interp(score[mine], CENTERS, above[g, 0])
+            out[mine] = np.where(self._is_first[mine], first + self._promotion(score, rates)[mine], next_)
+        return np.clip(out, -LARGEST, LARGEST)
+
+    def _promotion(self, score: Doubles, rates: Doubles) -> Doubles:
+        second = np.maximum(self._second, LOWEST)
+        gain = np.interp(second, CENTERS, np.log(rates[0]) - np.log(rates[1]))
+        step = np.append(0.0, np.cumsum(rates[0] - rates[1]))
+        places = LOWEST + WIDTH * np.arange(NUM_BINS + 1)
+        return gain - (np.interp(score, places, step) - np.interp(second, places, step))
+
+    def count(self, score: Doubles, linked: npt.NDArray[np.bool_]) -> tuple[Doubles, Doubles]:
+        """Strangers met first and next, and lists exposed to each, in each score bin; ``linked`` edges are left out."""
+        strange = np.where(linked, -np.inf, score)[self._order]
+        best = np.maximum.reduceat(strange, self._starts)
+        first = np.bincount(score_bin(best[best > -np.inf]), minlength=NUM_BINS).astype(np.float64)
+        every = np.bincount(score_bin(strange[strange > -np.inf]), minlength=NUM_BINS)
+        met_above = first[::-1].cumsum()[::-1] - 0.5 * first
+        return np.array([first, every - first]), np.array([len(best) - met_above, met_above])
 
 
 @dataclass(frozen=True)
 class _Tail:
-    predicted: Doubles
+    """Strangers a list in each score bin: counted in the body, extrapolated above ``start``."""
+
     expected: Doubles
-    counted: Doubles
+    body: npt.NDArray[np.bool_]
     pairs: float
     excess: float
 
+    def rates(self, strangers: Doubles, exposed: Doubles, lists: float) -> Doubles:
+        """Strangers a list, rank x score bin: the extrapolation, or more where more were met."""
+        prior = self.expected / lists
+        met = (strangers + PRIOR_LISTS * prior) / (exposed + PRIOR_LISTS)
+        out: Doubles = np.where(self.body, prior, np.maximum(prior, met))
+        return out
+
 
 def _tail(problem: Problem, probability: Doubles, memory: Memory) -> _Tail:
-    """Expected strangers in each score bin: counted in the body, extrapolated in the tail, more where more were met."""
+    """Expected strangers in each score bin of the date."""
     fine = problem.histogram.copy()
     place = np.clip(np.floor((problem.score - LOWEST) * FINE / WIDTH), 0, len(fine) - 1).astype(np.int64)
     np.subtract.at(fine, place, probability)
@@ -149,12 +211,7 @@ def _tail(problem: Problem, probability: Doubles, memory: Memory) -> _Tail:
     counted = fine.reshape(NUM_BINS, FINE).sum(axis=1)
     body = start >= EDGES + WIDTH
     expected = np.where(body, np.maximum(counted, 1.0), np.maximum(extrapolated, 1e-12))
-    lists = problem.lists
-    tail_counted = np.where(body, 0.0, counted)
-    rate = (memory.strangers + tail_counted + PRIOR_LISTS * expected / lists) / (memory.lists + lists + PRIOR_LISTS)
-    before = (memory.strangers + PRIOR_LISTS * expected / lists) / (memory.lists + PRIOR_LISTS)
-    predicted = np.maximum(expected, before * lists)
-    return _Tail(predicted, np.maximum(expected, rate * lists), tail_counted, pairs, excess)
+    return _Tail(expected, body, pairs, excess)
 
 
 def genuine_density(counts: Doubles) -> Doubles:
@@ -173,25 +230,19 @@ def genuine_density(counts: Doubles) -> Doubles:
     return out
 
 
-def log_ratio(genuine: Doubles, strangers: Doubles) -> Doubles:
-    """Log likelihood ratio of a link against strangers, never falling with the score (gap bins x score bins)."""
-    ratio = np.log(genuine) - np.log(strangers)[None, :]
-    return np.clip(np.maximum.accumulate(ratio, axis=1), -LARGEST, LARGEST)
-
-
 def _per_chance(problem: Problem, matching: Matching, likelihood: Doubles, memory: Memory) -> tuple[Doubles, Doubles]:
     """Marginals for each chance to be continued (chances x edges), and the log evidence of each."""
     edges = problem.edges
-    relative = _relative(memory)[problem.gap]
+    relative = _relative(memory)
     birth_share = (memory.births + PRIOR_BIRTHS[0]) / (memory.clusters + PRIOR_BIRTHS[1])
     evidence = np.empty(len(CONTINUED))
     averages = np.zeros((len(CONTINUED), len(likelihood)))
     for k, chance in enumerate(CONTINUED):
         each = chance * relative
-        births = max(edges.num_rows - each.sum(), birth_share * edges.num_rows)
-        weight = (each / (1.0 - each))[edges.column] * np.sqrt(edges.num_columns * edges.num_rows) / births
+        births = max(edges.num_rows - float(each @ problem.offered), birth_share * edges.num_rows)
+        weight = (each / (1.0 - each))[problem.gap] * np.sqrt(edges.num_columns * edges.num_rows) / births
         averages[k], log_sum = matching.marginals(weight * np.exp(likelihood)) if chance else (averages[k], 0.0)
-        evidence[k] = log_sum + np.log1p(-each).sum() + edges.num_rows * np.log(births) - births
+        evidence[k] = log_sum + problem.offered @ np.log1p(-each) + edges.num_rows * np.log(births) - births
     evidence -= evidence.max()
     return averages, evidence
 
