@@ -161,10 +161,12 @@ def sweep(workspace: WorkspaceOption) -> None:
     from pipeline.workspace import open_workspace
 
     found = open_workspace(workspace)
+    swept = False
     try:
         orphans = found.sweep(keep_fragments=False)
+        swept = True
     finally:
-        found.end()
+        found.end(clean=swept)
     out.print(f"Deleted {len(orphans)} objects that no manifest names.")
 
 

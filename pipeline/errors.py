@@ -27,3 +27,21 @@ class CommitError(ImagetracksError):
 
 class TooManyFailuresError(ImagetracksError):
     """More images failed for good than ``resources.max_failed_fraction`` allows; what was committed stays."""
+
+
+class BusyError(ImagetracksError):
+    """Another run writes to the workspace, or has taken it over; trying again later may go (EX_TEMPFAIL)."""
+
+    exit_code = 75
+
+
+class WorkerDiedError(ImagetracksError):
+    """Work was given up because its process died each time it was tried; what was committed stays.
+
+    Attributes:
+        keys: Of the calls that have no result.
+    """
+
+    def __init__(self, message: str, keys: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.keys = keys

@@ -23,6 +23,16 @@ class Resources(BaseModel):
     retries: int = Field(
         default=3, ge=0, le=100, description="Times a read, or a task whose worker died, is tried again."
     )
+    decode_seconds: float = Field(
+        default=300,
+        ge=1,
+        description="Seconds after which a process that decodes 32 images is taken to hang, and ended.",
+    )
+    lease_seconds: float = Field(
+        default=120,
+        ge=1,
+        description="After so long a run that was cut off from the workspace may be replaced by another.",
+    )
     max_failed_fraction: float = Field(
         default=0.5, ge=0, le=1, description="A run stops when more of its images (of at least 20) fail for good."
     )

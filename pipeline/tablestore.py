@@ -10,7 +10,7 @@ The head object is a copy of the manifests and may be behind after a crash; ``sw
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -24,6 +24,9 @@ from pipeline.schemas import Table
 from pipeline.storage import TEMPORARY_SUFFIX, FileSystem, put_atomic
 
 _HEAD, _MANIFEST, _STAGING, _FRAGMENTS = "_head.json", "_manifest.json", "_staging", "fragments"
+
+_SPENT_AT_MOST = 100
+"""Committed parts whose staged copies may wait to be deleted together: some 13 GB of parts of full size."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +60,19 @@ class Manifest:
 class TableStore:
     """One table at one place.  Workers stage and read; the driver alone commits, removes and flushes."""
 
-    def __init__(self, filesystem: FileSystem, root: str, table: Table) -> None:
-        self.filesystem, self.root, self.table = filesystem, root, table
+    def __init__(
+        self, filesystem: FileSystem, root: str, table: Table, permit: Callable[[], None] = lambda: None
+    ) -> None:
+        """A store; nothing is read or written yet.
+
+        Args:
+            filesystem: where it lies.
+            root: the table's folder.
+            table: its schema.
+            permit: called before every change by the driver; raises if this process may not write any more.
+        """
+        self.filesystem, self.root, self.table, self._permit = filesystem, root, table, permit
+        self._spent: list[str] = []
         self._partitions: dict[str, Manifest] | None = None
         self._extra: dict[str, Any] = {}
         self._dirty = False
@@ -148,7 +162,9 @@ class TableStore:
 
     def drop_fragments(self) -> None:
         """Forget all unfinished map stages of this table."""
-        self._remove_tree(self._fragments)
+        self._permit()
+        with suppress(FileNotFoundError):
+            self.filesystem.rm(self._fragments, recursive=True)
 
     # -- writing: the driver
 
@@ -172,19 +188,24 @@ class TableStore:
         # The same rows in other parts, or from other inputs, are not worth a copy: the old parts stay.
         parts = old.parts if old and old.content == dict(staged.content) else staged.parts
         folder = self.folder(partition)
+        self._permit()
         for part in parts:
             if part.name not in kept:
                 self._copy(f"{staged.folder}/{part.name}", f"{folder}/{part.name}")
         manifest = Manifest(dict(inputs), parts, dict(staged.content), dict(staged.failed))
+        self._permit()  # copying takes its time
         put_atomic(self.filesystem, f"{folder}/{_MANIFEST}", _json(asdict(manifest)))
         gone = kept - {part.name for part in parts}
         self._remove_files([f"{folder}/{name}" for name in sorted(gone)])
-        self._remove_files([f"{staged.folder}/{part.name}" for part in staged.parts])
+        self._spent += [f"{staged.folder}/{part.name}" for part in staged.parts]
+        if len(self._spent) >= _SPENT_AT_MOST:
+            self._remove_spent()
         self._remember(partition, manifest)
         return manifest
 
     def remove(self, partition: str) -> None:
         """Take a partition away: its manifest first, so that no reader finds it half gone."""
+        self._permit()
         self._remove_tree(self.folder(partition))
         self._partitions = {name: one for name, one in self.partitions.items() if name != partition}
         self._dirty = True
@@ -196,14 +217,17 @@ class TableStore:
             self._dirty = True
 
     def flush(self) -> None:
-        """Write the head object if anything changed."""
+        """Write the head object if anything changed, and delete what was staged and is committed."""
+        self._remove_spent()
         if self._dirty:
+            self._permit()
             head = {"partitions": {name: asdict(one) for name, one in self.partitions.items()}, "extra": self._extra}
             put_atomic(self.filesystem, f"{self.root}/{_HEAD}", _json(head))
             self._dirty = False
 
     def sweep(self, keep_fragments: bool = True) -> list[str]:
         """Repair what a crash left: delete what no manifest names, rebuild the head; returns what was deleted."""
+        self._permit()
         found = self._files()
         manifests = {
             path.rsplit("/", 2)[-2].split("=", 1)[1]: _manifest(json.loads(self.filesystem.cat_file(path)))
@@ -257,6 +281,13 @@ class TableStore:
     def _copy(self, source: str, target: str) -> None:
         self.filesystem.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
         self.filesystem.cp_file(source, target)
+
+    def _remove_spent(self) -> None:
+        """Delete staged parts that were committed; many at once, where a store can do that by one request."""
+        if self._spent:
+            self._permit()
+            self._remove_files(self._spent)
+            self._spent = []
 
     def _remove_files(self, paths: list[str]) -> None:
         if paths:

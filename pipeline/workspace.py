@@ -1,39 +1,54 @@
-"""The workspace: where one collection's tables lie, and whether a run left it clean.
+"""The workspace: where one collection's tables lie, who writes to it, and whether the last run left it clean.
 
 WORKSPACE/imagetracks.json                                what this workspace is
-WORKSPACE/_running.json                                   a run is writing here, or was killed while it did
+WORKSPACE/_lease/NUMBER.json                              which run is writing here, or was the last to
 WORKSPACE/images/…  fingerprints/EXTRACTOR/…  clusterings/NAME/{projection,neighbors,…}/…  runs/RUN.json
 """
 
 import json
 import re
 from collections.abc import Callable, Iterable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from pipeline.errors import UserError
+from pipeline.failures import explain
+from pipeline.lease import SECONDS, Lease
 from pipeline.schemas import TABLES, Table
-from pipeline.storage import FileSystem, is_local, open_filesystem, put_atomic
+from pipeline.storage import RETRIES, FileSystem, is_local, open_filesystem, put_atomic, redact
 from pipeline.tablestore import TableStore
 
 FORMAT = 1
 """Version of the layout; a workspace of a newer one is refused."""
 
-_IDENTITY, _RUNNING = "imagetracks.json", "_running.json"
+T = TypeVar("T")
+
+_IDENTITY, _LEASE = "imagetracks.json", "_lease"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a workspace lies: the root within its filesystem, and how people and DuckDB write it."""
+
+    filesystem: FileSystem
+    root: str
+    uri: str
 
 
 class Workspace:
-    """A workspace that is known to exist; ``open_workspace`` makes one."""
+    """A workspace; ``open_workspace`` makes one.  Reading needs no lease and never waits for one."""
 
-    def __init__(self, filesystem: FileSystem, root: str, uri: str, collection: str | None = None) -> None:
-        self.filesystem, self.root, self.uri, self.collection = filesystem, root, uri, collection
+    def __init__(self, place: Place, collection: str, exists: bool, lease_seconds: float = SECONDS) -> None:
+        self.filesystem, self.root, self.uri, self.collection = place.filesystem, place.root, place.uri, collection
+        self.lease = Lease(place.filesystem, f"{place.root}/{_LEASE}", redact(place.uri), lease_seconds)
         self._stores: dict[str, TableStore] = {}
-        self._running = False
+        self._exists = exists
 
     def store(self, table: Table, name: str | None = None) -> TableStore:
         """A table's store; ``name`` is the extractor's or the clustering's folder where the table belongs to one."""
         folder = self._folder(table, name)
         if folder not in self._stores:
-            self._stores[folder] = TableStore(self.filesystem, f"{self.root}/{folder}", table)
+            self._stores[folder] = TableStore(self.filesystem, f"{self.root}/{folder}", table, self.permit)
         return self._stores[folder]
 
     def names(self, folder: str) -> list[str]:
@@ -53,33 +68,58 @@ class Workspace:
                 parent = "fingerprints" if table.folder == "extractor" else "clusterings"
                 yield from (self.store(table, name) for name in self.names(parent))
 
+    def left_unclean(self) -> bool:
+        """Whether the last run was killed or failed: the next sweeps first.
+
+        Raises:
+            BusyError: another run is writing here; says which.
+        """
+        last = self.lease.look()
+        return last is not None and last.state != "clean"
+
     def begin(self) -> None:
-        """Mark the workspace as being written to, once, before the first write of a run."""
-        if not self._running:
-            self._write_identity()
-            put_atomic(self.filesystem, f"{self.root}/{_RUNNING}", b"{}\n")
-            self._running = True
+        """Take the lease, once, before the first write of a run.
 
-    def end(self) -> None:
-        """Write the heads and take the mark away: whatever the run's outcome, no manifest is ahead of its head."""
-        if self._running:
-            for store in self._stores.values():
-                store.flush()
-            self.filesystem.rm_file(f"{self.root}/{_RUNNING}")
-            self._running = False
+        Raises:
+            BusyError: another run is writing here, or was since this one began to plan.
+        """
+        if not self.lease.taken:
+            self.lease.take()
+            if not self._exists:
+                self._write_identity()
 
-    def was_killed(self) -> bool:
-        """Whether the last run ended without ``end``: the next sweeps first."""
-        return bool(self.filesystem.exists(f"{self.root}/{_RUNNING}"))
+    def permit(self) -> None:
+        """To be called before every write of the driver.
+
+        Raises:
+            BusyError: the lease cannot be had, or was lost: nothing may be written.
+        """
+        self.begin()
+        self.lease.check()
+
+    def flush(self) -> None:
+        """Write the heads that are behind their manifests."""
+        for store in self._stores.values():
+            store.flush()
+
+    def end(self, clean: bool = True) -> None:
+        """Give the lease back; ``clean``: the run came to its end and leaves nothing to sweep."""
+        if self.lease.taken:
+            self.lease.release(clean)
 
     def sweep(self, keep_fragments: bool = True) -> list[str]:
         """Repair every table after a crash; returns the deleted objects' paths."""
-        self.begin()
-        return [path for store in self.stores() for path in store.sweep(keep_fragments)]
+        self.permit()
+        orphans = []
+        for store in self.stores():
+            orphans += store.sweep(keep_fragments)
+            store.flush()
+        return orphans
 
     def put_run(self, run: str, report: dict[str, Any]) -> str:
         """Keep the report of a run that did something; returns its path."""
         path = f"{self.root}/runs/{run}.json"
+        self.permit()
         put_atomic(self.filesystem, path, (json.dumps(report, indent=1, sort_keys=True) + "\n").encode())
         return path
 
@@ -95,72 +135,95 @@ class Workspace:
         return f"{table.name}/{name}" if table.folder == "extractor" else f"clusterings/{name}/{table.name}"
 
     def _write_identity(self) -> None:
-        path = f"{self.root}/{_IDENTITY}"
-        if not self.filesystem.exists(path):
-            identity = {"format": FORMAT, "collection": self.collection}
-            put_atomic(self.filesystem, path, (json.dumps(identity) + "\n").encode())
+        identity = {"format": FORMAT, "collection": self.collection}
+        put_atomic(self.filesystem, f"{self.root}/{_IDENTITY}", (json.dumps(identity) + "\n").encode())
+        self._exists = True
 
 
-def open_workspace(uri: str, collection: str | None = None) -> Workspace:
+def open_workspace(
+    uri: str, collection: str | None = None, retries: int = RETRIES, lease_seconds: float = SECONDS
+) -> Workspace:
     """Open a workspace; with ``collection``, one that does not exist yet is made at the first write.
+
+    Args:
+        uri: where it lies, anything that fsspec opens.
+        collection: whose it has to be, as ``collection_name`` says it.
+        retries: times that the store is asked again for what it could not do.
+        lease_seconds: after which the lease of a run that writes here expires unless renewed.
 
     Raises:
         UserError: it belongs to another collection, is of a newer layout, is no workspace, or does not exist and no
             collection is given.
+        ImagetracksError: the store does not answer.
     """
-    filesystem, root = open_filesystem(uri)
-    found = _asked(uri, lambda: _read_identity(filesystem, root))
-    shown = uri if "://" in uri or not is_local(filesystem) else root
+    filesystem, root = open_filesystem(uri, retries)
+    place = Place(filesystem, root, uri if "://" in uri or not is_local(filesystem) else root)
+    name = f"the workspace {redact(uri)}"
+    found = _asked(name, lambda: _read_identity(filesystem, root, name))
     if found is None:
         if collection is None:
-            raise UserError(f"no workspace at {uri}: expected the folder that `imagetracks run --workspace` wrote to")
-        _refuse_foreign_folder(filesystem, root, uri)
-        return Workspace(filesystem, root, shown, collection)
+            raise UserError(f"found nothing at {name}: expected the folder that `imagetracks run --workspace` wrote to")
+        _asked(name, lambda: _refuse_foreign_folder(filesystem, root, name))
+        return Workspace(place, collection, exists=False, lease_seconds=lease_seconds)
     if found["format"] > FORMAT:
         raise UserError(
-            f"workspace {uri} has layout {found['format']}, this imagetracks knows up to {FORMAT}: upgrade imagetracks"
+            f"{name} has layout {found['format']}, this imagetracks knows up to {FORMAT}: upgrade imagetracks"
         )
     if collection is not None and found["collection"] != collection:
         raise UserError(
-            f"workspace {uri} belongs to the collection {found['collection']}, not to {collection}\n"
+            f"{name} belongs to the collection {found['collection']}, not to {collection}\n"
             "give each collection a workspace of its own"
         )
-    return Workspace(filesystem, root, shown, found["collection"])
+    return Workspace(place, found["collection"], exists=True, lease_seconds=lease_seconds)
 
 
 def collection_name(uri: str) -> str:
-    """How a workspace remembers its collection: the URI without credentials, local paths absolute."""
+    """How a workspace remembers its collection: the URI without what may be a secret, local paths absolute."""
     filesystem, path = open_filesystem(uri)
-    return path if is_local(filesystem) else re.sub(r"//[^/@]*@", "//", uri).rstrip("/")
+    if is_local(filesystem):
+        return path
+    uri = re.sub(r"//[^/@]*@", "//", uri)
+    return (uri.split("?", 1)[0] if uri.startswith("http") else uri).rstrip("/")
 
 
-def _read_identity(filesystem: FileSystem, root: str) -> dict[str, Any] | None:
+def _read_identity(filesystem: FileSystem, root: str, name: str) -> dict[str, Any] | None:
     try:
-        found: dict[str, Any] = json.loads(filesystem.cat_file(f"{root}/{_IDENTITY}"))
+        found = json.loads(filesystem.cat_file(f"{root}/{_IDENTITY}"))
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except ValueError:
+        found = None
+    if not isinstance(found, dict) or not isinstance(found.get("format"), int) or "collection" not in found:
+        raise UserError(
+            f"{name} cannot be read: its {_IDENTITY} is damaged, or no file of imagetracks\n"
+            "expected JSON with `format` and `collection`; give another folder, or mend the file"
+        )
     return found
 
 
-def _refuse_foreign_folder(filesystem: FileSystem, root: str, uri: str) -> None:
+def _refuse_foreign_folder(filesystem: FileSystem, root: str, name: str) -> None:
     """A folder with other things in it is not taken over: a slip in the path must not mix two people's files."""
     try:
-        found = [path.rsplit("/", 1)[-1] for path in filesystem.ls(root, detail=False)]
+        found = [path.rstrip("/").rsplit("/", 1)[-1] for path in filesystem.ls(root, detail=False)]
     except FileNotFoundError:
         return
     except NotADirectoryError:
-        raise UserError(f"{uri} is a file: --workspace takes a folder, new or of an earlier run") from None
-    foreign = sorted(name for name in found if name and not name.startswith("."))
+        raise UserError(f"{name} is a file: --workspace takes a folder, new or of an earlier run") from None
+    # A run that dies at its first steps leaves a lease and no more.
+    foreign = sorted(one for one in found if one and not one.startswith(".") and one != _LEASE)
     if foreign:
         raise UserError(
-            f"{uri} is not empty ({', '.join(foreign[:3])}{', …' if len(foreign) > 3 else ''}) and is no workspace\n"
+            f"{name} is not empty ({', '.join(foreign[:3])}{', …' if len(foreign) > 3 else ''}) and is no workspace\n"
             "give a new folder, or one that an earlier run wrote to"
         )
 
 
-def _asked(uri: str, question: Callable[[], Any]) -> Any:
-    """Ask the store; what it refuses is the user's to mend."""
+def _asked(name: str, question: Callable[[], T]) -> T:
+    """Ask the store; what it refuses is told to the user."""
     try:
         return question()
-    except PermissionError as error:
-        raise UserError(f"workspace {uri}: permission denied ({error}); check its permissions or credentials") from None
+    except Exception as error:
+        told = explain(error, name)
+        if told is None:
+            raise
+        raise told from error

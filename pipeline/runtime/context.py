@@ -48,13 +48,19 @@ class Context:
             self._engine = self.make_engine()
         return self._engine
 
-    def close(self) -> None:
-        """Write the heads and stop the engine, whatever happened."""
+    def close(self, clean: bool = True) -> None:
+        """Write the heads, stop the engine and let go of the workspace, whatever happened.
+
+        ``clean`` says that the run came to its end; otherwise the next run looks for what this one left.
+        """
         try:
-            self.workspace.end()
+            self.workspace.flush()
         finally:
-            if self._engine is not None:
-                self._engine.close()
+            try:
+                if self._engine is not None:
+                    self._engine.close()
+            finally:
+                self.workspace.end(clean)
 
     def store(self, table: Table) -> TableStore:
         """The store of a table under this run's extractor and clustering."""

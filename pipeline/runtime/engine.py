@@ -12,8 +12,11 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-Progress = Callable[[int, int], None]
-"""Called with the numbers of further rows done and of those that failed."""
+Progress = Callable[[int, Mapping[str, int]], None]
+"""Called with the number of further rows done, and reason -> how many of those failed.
+
+It may raise an ``ImagetracksError``: the map then stops as soon as it can, and raises it.
+"""
 
 
 @dataclass(frozen=True)
@@ -49,8 +52,12 @@ class MapJob:
 
 @dataclass(frozen=True)
 class Call:
-    """A function to run somewhere, with the name by which its result is known; it is given ``threads`` and ``gpu``."""
+    """A function to run somewhere; it is given ``threads`` and ``gpu`` too.
 
+    ``stage`` and ``key`` say to a person what it does; the result is known by its ``key``.
+    """
+
+    stage: str
     key: str
     function: Callable[..., Any]
     arguments: tuple[Any, ...]
@@ -65,12 +72,24 @@ class Engine(Protocol):
         """How many things it does at once."""
         ...
 
+    @property
+    def isolates(self) -> bool:
+        """Whether the work is done by processes that may die without this one."""
+        ...
+
     def map(self, job: MapJob, progress: Progress) -> list[Fragment]:
-        """Do a map job; the fragments come in no particular order."""
+        """Do a map job; the fragments come in no particular order.
+
+        Rows whose process died each time it was tried are left out: whoever asked counts.
+        """
         ...
 
     def call(self, calls: Iterable[Call]) -> Iterator[tuple[str, Any]]:
-        """Run the calls, a bounded number at once; results come as they are done."""
+        """Run the calls, a bounded number at once; results come as they are done.
+
+        Raises:
+            WorkerDiedError: after all other results: names the calls whose process died each time it was tried.
+        """
         ...
 
     def close(self) -> None:
@@ -79,9 +98,12 @@ class Engine(Protocol):
 
 
 class LocalEngine:
-    """Everything in this process, one thing after another: for small collections, tests and debuggers."""
+    """Everything in this process, one thing after another: for small collections, tests and debuggers.
 
-    num_workers = 1
+    An image that kills its decoder ends the run here; on Ray it becomes a row with a reason.
+    """
+
+    num_workers, isolates = 1, False
 
     def __init__(self, threads: int | None = None) -> None:
         self._threads = threads or os.cpu_count() or 1
@@ -93,7 +115,7 @@ class LocalEngine:
         for unit in job.units:
             for rows in job.read(unit):
                 fragment = job.write(worker(rows) if worker else rows)
-                progress(fragment.rows, sum(fragment.failed.values()))
+                progress(fragment.rows, fragment.failed)
                 fragments.append(fragment)
         return fragments
 

@@ -18,8 +18,9 @@ def engine_maker(name: str, address: str | None, resources: Resources) -> Callab
 
     def ray() -> Engine:
         join = address or os.environ.get("RAY_ADDRESS")
+        _prepare_ray()
         if join in (None, "local"):
-            _prepare_own_ray()
+            _prepare_own_ray(resources)
         from pipeline.runtime.ray_engine import RayEngine
 
         return RayEngine(resources, join)
@@ -33,10 +34,20 @@ def engine_maker(name: str, address: str | None, resources: Resources) -> Callab
     return makers[name]
 
 
-def _prepare_own_ray() -> None:
-    """Settings of a Ray that this process starts; Ray reads them when it is imported, so this comes first."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+def _prepare_ray() -> None:
+    """Settings of this process; Ray reads them when it is imported, so this comes first.
+
+    What Ray would write to the terminal is its own log: that actors are restarted, that a worker died.  The run says
+    itself what failed for good.
+    """
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", "")  # skips every line
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+
+
+def _prepare_own_ray(resources: Resources) -> None:
+    """Settings of a Ray that this process starts."""
+    os.environ.setdefault("RAY_task_oom_retries", str(resources.retries))  # Ray's default has no end
     os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's default of 15 starves it on a shared machine
     if "RAY_AUTH_TOKEN" not in os.environ:  # a token for this process's own Ray: nothing is written to ~/.ray
         os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(24))

@@ -39,7 +39,8 @@ def run_projection(context: Context, refit: bool = False) -> None:
     context.reporter.start("projection", 1, "models")
     partitions = tuple(fingerprints.partitions.items())
     part_bytes = context.config.resources.part_bytes
-    call = Call("projection", fit_model, (Sample(fingerprints, partitions, params), store, part_bytes))
+    sample = Sample(fingerprints, partitions, params)
+    call = Call("projection", "the model", fit_model, (sample, store, part_bytes))
     for _, (model, staged) in context.engine().call([call]):
         store.commit(model, staged, inputs)
         store.set_extra(model=model)

@@ -4,20 +4,26 @@ Ray is started (or joined) when the first work turns up: a run with nothing to d
 """
 
 import logging
+import os
+import sys
+import tempfile
 import threading
 import warnings
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from itertools import islice
-from typing import Any
+from typing import Any, NoReturn
 
-import pyarrow as pa
 import ray
-from ray.data import ActorPoolStrategy, DataContext, Datasink
+from ray.data import ActorPoolStrategy, DataContext
+from ray.exceptions import RayError, RayTaskError
 from ray.util.annotations import RayDeprecationWarning
 
+from pipeline.errors import ImagetracksError, UserError, WorkerDiedError
 from pipeline.resources import Resources
 from pipeline.runtime.engine import Call, Fragment, MapJob, Progress
+from pipeline.runtime.ray_workers import FragmentSink, GuardedRead, GuardedWorker, Tally, run_call, told
 
 _TASK_CPUS = 0.25
 """CPUs a reading or writing task asks for: little, so that a pool of actors never starves it (RAY.md §2)."""
@@ -27,13 +33,26 @@ _ACTOR_CPUS = 0.5
 
 _NO_PROGRESS_SECONDS = 600
 _POLL_SECONDS = 0.5
+_SHOWN = 5
+_GOES_ON = "all else that was done is kept, and the next run goes on from there"
 
 
 class RayEngine:
-    """Joins the cluster at ``address``, or starts Ray on this machine (see :mod:`pipeline.runtime.engines`)."""
+    """Joins the cluster at ``address``, or starts Ray on this machine (see :mod:`pipeline.runtime.engines`).
+
+    A worker that dies (killed, out of memory, its node lost) is replaced, and what it did is tried again
+    ``resources.retries`` times.
+    """
+
+    isolates = True
 
     def __init__(self, resources: Resources, address: str | None = None) -> None:
-        self._connect(address, resources)
+        """Start or join.
+
+        Raises:
+            UserError: there is no cluster at the address.
+        """
+        _connect(address, resources)
         found: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray types it not
         self._retries, self._threads = resources.retries, resources.threads
         self._cpus = max(1, min(int(found.get("CPU", 1)), resources.num_cpus or 1 << 30))
@@ -49,9 +68,10 @@ class RayEngine:
         if not job.units:
             return []
         _set_data_context()
+        tally = Tally.remote()  # type: ignore[attr-defined]  # added by ray.remote
         dataset: ray.data.Dataset = ray.data.from_arrow(list(job.units))
         dataset = dataset.map_batches(
-            job.read,
+            GuardedRead(job.read, tally),
             batch_size=None,
             batch_format="pyarrow",
             num_cpus=self._reader_cpus(job),
@@ -59,15 +79,24 @@ class RayEngine:
         )
         if job.worker:
             dataset = dataset.map_batches(
-                _Worker,
-                fn_constructor_args=(job.worker, "cuda" if self._gpu(job) else "cpu"),
+                GuardedWorker,
+                fn_constructor_args=(job.worker, "cuda" if self._gpu(job) else "cpu", tally),
                 batch_size=job.rows,
                 batch_format="pyarrow",
+                max_restarts=-1,
+                max_task_retries=self._retries,
                 **self._pool(job),
             )
-        sink = _FragmentSink(job.write)
-        with _polled(sink.counter, progress):
-            dataset.write_datasink(sink, ray_remote_args={"num_cpus": _TASK_CPUS, "max_retries": self._retries})
+        sink = FragmentSink(job.write, tally)
+        with _polled(tally, progress) as seen:
+            try:
+                dataset.write_datasink(sink, ray_remote_args={"num_cpus": _TASK_CPUS, "max_retries": self._retries})
+            except Exception as error:
+                _explain(error)
+        error = told(tally)
+        if error is not None:
+            raise error
+        seen.complete(sink.fragments, progress)
         return sink.fragments
 
     def call(self, calls: Iterable[Call]) -> Iterator[tuple[str, Any]]:
@@ -77,15 +106,24 @@ class RayEngine:
         """
         listed = list(calls)
         threads = self._threads or max(1, self._cpus // max(1, len(listed)))
-        waiting, running = iter(listed), dict[Any, str]()
+        waiting, running, died = iter(listed), dict[Any, Call](), list[tuple[Call, RayError]]()
         for one in islice(waiting, 2 * self._cpus):
-            running[self._submit(one, threads)] = one.key
+            running[self._submit(one, threads)] = one
         while running:
             (done,), _ = ray.wait(list(running), num_returns=1)
-            key = running.pop(done)
-            for one in islice(waiting, 1):
-                running[self._submit(one, threads)] = one.key
-            yield key, ray.get(done)
+            one = running.pop(done)
+            for following in islice(waiting, 1):
+                running[self._submit(following, threads)] = following
+            try:
+                result = ray.get(done)
+            except RayTaskError as error:
+                _explain(error)
+            except RayError as error:
+                died.append((one, error))
+            else:
+                yield one.key, result
+        if died:
+            raise self._died(died)
 
     def close(self) -> None:
         """Leave the cluster; a Ray that this engine started ends with it."""
@@ -94,8 +132,19 @@ class RayEngine:
     def _submit(self, one: Call, threads: int) -> Any:
         gpu = one.wants_gpu and self._gpus > 0
         options = {"num_gpus": 1, "num_cpus": 0} if gpu else {"num_cpus": min(threads, self._cpus)}
-        task = _run_call.options(**options, max_retries=self._retries)
+        task = run_call.options(**options, max_retries=self._retries)
         return task.remote(one.function, one.arguments, threads, gpu)
+
+    def _died(self, died: list[tuple[Call, RayError]]) -> WorkerDiedError:
+        keys = sorted(one.key for one, _ in died)
+        shown = ", ".join(keys[:_SHOWN]) + (f" and {len(keys) - _SHOWN} more" if len(keys) > _SHOWN else "")
+        kinds = ", ".join(sorted({type(error).__name__ for _, error in died}))
+        return WorkerDiedError(
+            f"{died[0][0].stage} of {shown}: the worker died each of {self._retries + 1} times ({kinds}); {_GOES_ON}\n"
+            "most often memory ran out: set resources.num_cpus lower, so that less is done at once, or use a larger "
+            "machine",
+            tuple(keys),
+        )
 
     def _gpu(self, job: MapJob) -> bool:
         return job.wants_gpu and self._gpus > 0
@@ -110,98 +159,103 @@ class RayEngine:
         size = min(self._cpus, len(job.units))
         return {"num_cpus": _ACTOR_CPUS, "compute": ActorPoolStrategy(min_size=1, max_size=max(1, size))}
 
-    def _connect(self, address: str | None, resources: Resources) -> None:
-        logging.getLogger("ray").setLevel(logging.ERROR)
+
+def _connect(address: str | None, resources: Resources) -> None:
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
+    with _without_noise():
         if address and address != "local":
-            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+            try:
+                ray.init(address=address, **quiet)
+            except (ConnectionError, RuntimeError, ValueError) as error:
+                raise UserError(
+                    f"no Ray cluster could be joined at {address} ({' '.join(str(error).split())[:200]})\n"
+                    "check --address or RAY_ADDRESS and the cluster's token (RAY_AUTH_TOKEN), or leave both out: "
+                    "then Ray is started here"
+                ) from error
             return
         ray.init(
             address="local",
             num_cpus=resources.num_cpus,
             num_gpus=resources.num_gpus,
             include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
             _node_ip_address="127.0.0.1",
+            **quiet,
         )
 
 
-class _Worker:
-    """An actor of a pool: builds its worker once, with one thread (the pool is what uses the cores)."""
-
-    def __init__(self, build: Callable[..., Callable[[pa.Table], pa.Table]], device: str) -> None:
-        self._work = build(device=device, threads=1)
-
-    def __call__(self, rows: pa.Table) -> pa.Table:
-        return self._work(rows)
-
-
-class _FragmentSink(Datasink[list[Fragment]]):
-    """Writes blocks as fragments on the workers and hands their descriptors to the driver."""
-
-    def __init__(self, write: Callable[[pa.Table], Fragment]) -> None:
-        self._write = write
-        self.counter: Any = _Counter.remote()  # type: ignore[attr-defined]  # added by ray.remote
-        self.fragments: list[Fragment] = []
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"_write": self._write, "counter": self.counter, "fragments": []}
-
-    def write(self, blocks: Iterable[Any], ctx: Any) -> list[Fragment]:  # noqa: ARG002  # Ray's signature
-        fragments = []
-        for block in blocks:
-            if block.num_rows:
-                fragment = self._write(block)
-                self.counter.add.remote(fragment.rows, sum(fragment.failed.values()))
-                fragments.append(fragment)
-        return fragments
-
-    def on_write_complete(self, write_result: Any) -> None:
-        self.fragments = [one for fragments in write_result.write_returns for one in fragments]
+@contextmanager
+def _without_noise() -> Iterator[None]:
+    """Hold back what Ray's C++ side writes to stderr while it starts; it is shown if starting fails."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            os.dup2(kept, 2)
+            held.seek(0)
+            os.write(2, held.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
 
 
-@ray.remote(num_cpus=0)
-class _Counter:
-    """Counts rows for the progress bar only; what counts is in manifests (RAY.md §10)."""
+class _Seen:
+    """What the progress bar has been told so far."""
 
     def __init__(self) -> None:
-        self._done, self._failed = 0, 0
+        self._done, self._failed = 0, Counter[str]()
 
-    def add(self, done: int, failed: int) -> None:
-        self._done += done
-        self._failed += failed
+    def advance(self, done: int, failed: dict[str, int], progress: Progress) -> None:
+        """Tell what came since the last time; nothing where the tally began anew."""
+        if done > self._done:
+            more = Counter(failed) - self._failed
+            progress(done - self._done, more)
+            self._done, self._failed = done, self._failed + more
 
-    def total(self) -> tuple[int, int]:
-        return self._done, self._failed
+    def complete(self, fragments: list[Fragment], progress: Progress) -> None:
+        """Tell what the tally has missed."""
+        failed = Counter[str]()
+        for fragment in fragments:
+            failed.update(fragment.failed)
+        self.advance(sum(fragment.rows for fragment in fragments), failed, progress)
 
 
 @contextmanager
-def _polled(counter: Any, progress: Progress) -> Iterator[None]:
-    """Feed ``progress`` from the counter while the block runs, and once more at its end."""
-    stop, seen = threading.Event(), [0, 0]
-
-    def poll() -> None:
-        done, failed = ray.get(counter.total.remote())
-        progress(done - seen[0], failed - seen[1])
-        seen[:] = [done, failed]
+def _polled(tally: Any, progress: Progress) -> Iterator[_Seen]:
+    """Feed ``progress`` from the tally while the block runs; its refusal is told to the tally, which ends the job."""
+    stop, seen = threading.Event(), _Seen()
 
     def loop() -> None:
         while not stop.wait(_POLL_SECONDS):
-            poll()
+            try:
+                with suppress(RayError):
+                    seen.advance(*ray.get(tally.total.remote()), progress)
+            except ImagetracksError as error:
+                tally.stop.remote(error)
+                return
 
     thread = threading.Thread(target=loop, daemon=True)
     thread.start()
     try:
-        yield
+        yield seen
     finally:
         stop.set()
         thread.join()
-    poll()
 
 
-@ray.remote
-def _run_call(function: Callable[..., Any], arguments: tuple[Any, ...], threads: int, gpu: bool) -> Any:
-    return function(*arguments, threads=threads, gpu=gpu)
+def _explain(error: Exception) -> NoReturn:
+    """Raise what a worker raised, if that is meant for a person, or what befell Ray; other errors as they are."""
+    cause = getattr(error, "cause", None)
+    if isinstance(cause, ImagetracksError):
+        raise cause from None
+    if isinstance(error, RayError) and not isinstance(error, RayTaskError):
+        words = " ".join(str(error).split())[:200]
+        raise WorkerDiedError(f"Ray gave up ({type(error).__name__}: {words})\n{_GOES_ON}") from error
+    raise error
 
 
 def _set_data_context() -> None:
@@ -211,4 +265,5 @@ def _set_data_context() -> None:
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     context.execution_no_progress_timeout_s = _NO_PROGRESS_SECONDS
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    context.max_errored_blocks = -1  # only deaths are errors here (see ray_workers), and their rows are done apart
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)

@@ -1,9 +1,11 @@
 """A run: every stage in order, each doing only what is stale."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from pipeline.config import Config
+from pipeline.failures import explain
 from pipeline.runtime.context import Context, Reporter
 from pipeline.runtime.engine import Engine
 from pipeline.runtime.fingerprints import run_fingerprints
@@ -11,6 +13,7 @@ from pipeline.runtime.fit import run_projection
 from pipeline.runtime.ingest import run_ingest
 from pipeline.runtime.steps import run_stage
 from pipeline.stages.catalog import DATE_STAGES
+from pipeline.storage import redact
 from pipeline.workspace import collection_name, open_workspace
 
 
@@ -31,16 +34,31 @@ def run(request: Request, config: Config, make_engine: Callable[[], Engine], rep
     Raises:
         ImagetracksError: for a person to read; what was committed before stays.
     """
-    workspace = open_workspace(request.workspace, collection_name(request.collection))
+    name = f"the workspace {redact(request.workspace)}"
+    try:
+        return _run(request, config, make_engine, reporter)
+    except Exception as error:
+        told = explain(error, name)
+        if told is None or told is error:
+            raise
+        raise told from error
+
+
+def _run(request: Request, config: Config, make_engine: Callable[[], Engine], reporter: Reporter) -> Context:
+    collection, resources = collection_name(request.collection), config.resources
+    workspace = open_workspace(request.workspace, collection, resources.retries, resources.lease_seconds)
     context = Context(workspace, config, make_engine, reporter, request.dates)
     try:
-        if workspace.was_killed():
+        if workspace.left_unclean():
             workspace.sweep()
         run_ingest(context, request.collection, request.manifest)
         run_fingerprints(context)
         run_projection(context, request.refit)
         for stage in DATE_STAGES:
             run_stage(context, stage)
-    finally:
-        context.close()
+    except BaseException:
+        with suppress(Exception):  # what stopped the run is what is told
+            context.close(clean=False)
+        raise
+    context.close()
     return context

@@ -51,7 +51,7 @@ class Work:
 
     def call(self, params: Params | None, stores: tuple[TableStore, ...], part_bytes: int) -> Call:
         """The work as an engine takes it."""
-        return Call(self.date, run_date, (self, params, stores, part_bytes), self.stage.wants_gpu)
+        return Call(self.stage.name, self.date, run_date, (self, params, stores, part_bytes), self.stage.wants_gpu)
 
 
 def run_date(

@@ -58,11 +58,12 @@ def photograph(
     width, height = frame
     cast = np.asarray(camera.cast) * (1 + 0.07 * weather.warmth * np.array([1, 0.1, -1])) * rng.normal(1, 0.015, 3)
     gain = cast * weather.exposure * float(np.exp(rng.normal(0, 0.09)))
-    pixels = np.asarray(view, dtype=np.float32) * _light(rng, (height, width), weather)[..., None]
+    pixels = np.array(view, dtype=np.float32)
+    pixels *= _light(rng, (height, width), weather)[..., None]
     pixels *= gain.astype(np.float32)
     top, left = (int(rng.integers(0, NOISE_SIDE - side + 1)) for side in (height, width))
     pixels += np.float32(camera.noise * rng.uniform(0.7, 1.3)) * noise[top : top + height, left : left + width]
-    return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
+    return Image.fromarray(np.clip(pixels, 0, 255, out=pixels).astype(np.uint8))
 
 
 def _viewpoint(scene: Image.Image, frame: tuple[int, int], rng: np.random.Generator) -> list[float]:

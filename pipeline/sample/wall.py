@@ -1,7 +1,5 @@
 """Hanging prints on the wall: from a view of the script to a scene that a camera can look at."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
@@ -27,19 +25,17 @@ TEAR_AT = 0.58
 """Where a print tears in two, as a share of its width: the left piece is the larger."""
 
 
-@dataclass
 class Wall:
-    """All that stays the same from date to date; ``scene`` is what changes."""
+    """All that stays the same from date to date; may be used from several threads, and gives the same scenes."""
 
-    seed: int
-
-    def __post_init__(self) -> None:
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
         self._brick = texture("brick").T
         self._grass = texture("grass")
         self._papers: dict[str, Pixels] = {}
         self._weathering: dict[str, Weathering] = {}
         self._ivy: dict[str, Ivy] = {}
-        self._stretches: dict[tuple[str, tuple[int, int]], Pixels] = {}
+        self._stretches: dict[tuple[str, tuple[int, int]], Image.Image] = {}
 
     def scene(self, view: View) -> tuple[Image.Image, tuple[int, int]]:
         """A view as an RGB scene with the print in its middle, and the frame (width, height) to take it in."""
@@ -53,44 +49,43 @@ class Wall:
         ivy = max(effects(part.place, part.age).get("ivy", 0.0) for part in view.parts)
         if ivy > 0:
             if view.identity not in self._ivy:
-                self._ivy[view.identity] = Ivy(self.seed, view.identity, size)
+                self._ivy[view.identity] = Ivy(self._seed, view.identity, size)
             scene = self._ivy[view.identity].over(scene, ivy)
         return scene, frame
 
     def _part(self, subject: str, place: str, age: float, piece: str) -> Sheet:
-        if subject not in self._papers:
+        if subject not in self._weathering:
             self._papers[subject] = paper(subject)
-            self._weathering[subject] = Weathering(self.seed, subject, self._papers[subject].shape[:2], self._grass)
+            self._weathering[subject] = Weathering(self._seed, subject, self._papers[subject].shape[:2], self._grass)
         sheet = self._weathering[subject].sheet(self._papers[subject], age, place)
-        return _torn(sheet, piece, self.seed) if piece else sheet
+        return _torn(sheet, piece, self._seed) if piece else sheet
 
-    def _bricks(self, identity: str, size: tuple[int, int]) -> Pixels:
-        """Bare wall, (h, w, 3) float32, 0 to 1: every subject hangs on a stretch of its own."""
+    def _bricks(self, identity: str, size: tuple[int, int]) -> Image.Image:
+        """Bare wall, RGB: every subject hangs on a stretch of its own."""
         if (identity, size) not in self._stretches:
             self._stretches[identity, size] = self._laid(identity, size)
         return self._stretches[identity, size]
 
-    def _laid(self, identity: str, size: tuple[int, int]) -> Pixels:
-        rng = generator(self.seed, "bricks", identity)
+    def _laid(self, identity: str, size: tuple[int, int]) -> Image.Image:
+        rng = generator(self._seed, "bricks", identity)
         width, height = size
         top, left = (int(offset) for offset in rng.integers(0, 512, 2))
         rows, columns = (np.arange(start, start + side) for start, side in ((top, height), (left, width)))
         grey = self._brick[_mirrored(rows)[:, None], _mirrored(columns)[None, :]][..., None]
         tint = 0.5 + 0.15 * fractal(rng, (height, width), octaves=3)[..., None]
         warm = rgb(1.0, 0.72, 0.58) * tint + rgb(0.9, 0.84, 0.78) * (1 - tint)
-        return np.asarray((0.12 + 0.9 * grey) * warm, dtype=np.float32)
+        return Image.fromarray((255 * np.clip((0.12 + 0.9 * grey) * warm, 0, 1)).astype(np.uint8))
 
-    def _hung(self, sheet: Sheet, wall: Pixels) -> Image.Image:
+    def _hung(self, sheet: Sheet, bricks: Image.Image) -> Image.Image:
+        """The sheet in the middle of the wall, with the soft shadow that it casts to the right and down."""
         height, width = sheet.cover.shape
-        top, left = (wall.shape[0] - height) // 2, (wall.shape[1] - width) // 2
-        cover = np.zeros(wall.shape[:2], dtype=np.float32)
-        cover[top : top + height, left : left + width] = sheet.cover
-        shadow = Image.fromarray((255 * cover).astype(np.uint8)).filter(ImageFilter.BoxBlur(4))
-        dark = np.roll(np.asarray(shadow, dtype=np.float32) / 255, (6, 4), (0, 1))
-        scene = wall * (1 - 0.6 * dark[..., None])
-        window = scene[top : top + height, left : left + width]
-        window += (sheet.pixels - window) * sheet.cover[..., None]
-        return Image.fromarray((255 * np.clip(scene, 0, 1)).astype(np.uint8))
+        left, top = (bricks.width - width) // 2, (bricks.height - height) // 2
+        cover = Image.fromarray((255 * sheet.cover).astype(np.uint8))
+        shadow = Image.new("L", bricks.size, 0)
+        shadow.paste(cover.point(lambda value: int(0.6 * value)), (left + 4, top + 6))
+        scene = Image.composite(Image.new("RGB", bricks.size, 0), bricks, shadow.filter(ImageFilter.BoxBlur(4)))
+        scene.paste(Image.fromarray((255 * np.clip(sheet.pixels, 0, 1)).astype(np.uint8)), (left, top), cover)
+        return scene
 
 
 def _mirrored(positions: NDArray[np.int64], side: int = 512) -> NDArray[np.int64]:

@@ -115,7 +115,7 @@ def where(*, threads, gpu):
     return [gpu, len(ray.get_gpu_ids())]
 
 engine = engine_maker("ray", None, Resources(num_cpus=2, num_gpus=1))()
-calls = [Call("with", where, (), wants_gpu=True), Call("without", where, ())]
+calls = [Call("a", "with", where, (), wants_gpu=True), Call("a", "without", where, ())]
 print(json.dumps(dict(engine.call(calls))))
 engine.close()
 """

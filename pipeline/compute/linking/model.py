@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import gammaln
 
 from pipeline.compute.linking.matching import Edges, Matching
 from pipeline.compute.linking.memory import CONTINUED, GAP_BINS, LOWEST, NUM_BINS, WIDTH, Memory, score_bin
@@ -27,6 +28,9 @@ of rate 1 falls like rate 1.5 over the range where strangers are still met.
 
 PRIOR_GENUINE = 4.0
 """Links that the prior over genuine scores is worth."""
+
+MAX_GENUINE = 50.0
+"""Links that the memory is worth at most in each gap bin: a date may be unlike those before it."""
 
 PRIOR_LISTS = 3.0
 """Lists that the extrapolated tail is worth against the strangers counted."""
@@ -97,27 +101,58 @@ def fit(problem: Problem, memory: Memory) -> Fit:
     matching = Matching(edges)
     sides = (Lists(edges.row, problem.score), Lists(edges.column, problem.score))
     weights = (np.sqrt(edges.num_columns / edges.num_rows), np.sqrt(edges.num_rows / edges.num_columns))
-    counted = np.zeros((len(GAP_BINS), NUM_BINS))
     strangers, exposed = np.zeros((2, NUM_BINS)), np.zeros((2, NUM_BINS))
     probability = np.zeros(len(problem.score))
+    worlds = [_World(chance, problem, matching, memory) for chance in CONTINUED]
     for _ in range(ROUNDS):
         tail = _tail(problem, probability, memory)
         rates = tail.rates(memory.strangers + strangers, memory.exposed + exposed, problem.lists)
-        genuine = genuine_density(memory.genuine + counted)
-        likelihood = 0.5 * sum(side.log_ratio(problem.score, problem.gap, genuine, rates) for side in sides)
-        averages, evidence = _per_chance(problem, matching, likelihood, memory)
+        for world in worlds:
+            world.update(sides, rates)
+        evidence = np.array([world.evidence for world in worlds])
+        evidence -= evidence.max()
         share = _prior(memory) * np.exp(evidence)
-        probability = (share / share.sum()) @ averages
-        sure = np.where(probability > 0.5, probability, 0.0)
-        counted = np.zeros((len(GAP_BINS), NUM_BINS))
-        np.add.at(counted, (problem.gap, score_bin(problem.score)), sure)
+        share /= share.sum()
+        probability = share @ np.array([world.probability for world in worlds])
         strangers, exposed = np.zeros((2, NUM_BINS)), np.zeros((2, NUM_BINS))
         for side, weight in zip(sides, weights, strict=True):
             met, lists = side.count(problem.score, probability > 0.5)
             strangers += 0.5 * met
             exposed += 0.5 * weight * lists
+    counted = np.tensordot(share, np.array([world.counted for world in worlds]), axes=1)
     continued = np.bincount(problem.gap, probability, minlength=len(GAP_BINS))
     return Fit(probability, continued, counted, strangers, exposed, evidence, tail.pairs, tail.excess)
+
+
+class _World:
+    """The date if a track seen on the date before is continued with this chance."""
+
+    def __init__(self, chance: float, problem: Problem, matching: Matching, memory: Memory) -> None:
+        edges = problem.edges
+        self._problem, self._matching = problem, matching
+        self._prior = memory.genuine * np.minimum(1.0, MAX_GENUINE / np.maximum(memory.genuine.sum(1), 1.0))[:, None]
+        self._bins = score_bin(problem.score)
+        each = chance * _relative(memory)
+        birth_share = (memory.births + PRIOR_BIRTHS[0]) / (memory.clusters + PRIOR_BIRTHS[1])
+        births = max(edges.num_rows - float(each @ problem.offered), birth_share * edges.num_rows)
+        self._weight = (each / (1.0 - each))[problem.gap] * np.sqrt(edges.num_columns * edges.num_rows) / births
+        self._alone = problem.offered @ np.log1p(-each) + edges.num_rows * np.log(births) - births
+        self._possible = chance > 0
+        self.counted = np.zeros((len(GAP_BINS), NUM_BINS))
+        self.probability = np.zeros(len(problem.score))
+        self.evidence = float(self._alone)
+
+    def update(self, sides: "tuple[Lists, Lists]", rates: Doubles) -> None:
+        """One round of expectation-maximisation."""
+        if not self._possible:
+            return
+        problem = self._problem
+        genuine, surprise = genuine_density(self._prior, self.counted)
+        likelihood = 0.5 * sum(side.log_ratio(problem.score, problem.gap, genuine, rates) for side in sides)
+        self.probability, log_sum = self._matching.marginals(self._weight * np.exp(likelihood))
+        self.counted = np.zeros_like(self.counted)
+        np.add.at(self.counted, (problem.gap, self._bins), self.probability)
+        self.evidence = float(self._alone + log_sum + surprise)
 
 
 class Lists:
@@ -214,37 +249,41 @@ def _tail(problem: Problem, probability: Doubles, memory: Memory) -> _Tail:
     return _Tail(expected, body, pairs, excess)
 
 
-def genuine_density(counts: Doubles) -> Doubles:
-    """Share of links in each score bin, for each gap bin; a gap bin starts from the one before it.
+def genuine_density(prior: Doubles, counts: Doubles) -> tuple[Doubles, float]:
+    """Share of links in each score bin, for each gap bin; and what fitting it to this date's counts is worth.
 
-    The prior is broad (density 1 / (4 (1 + u/4)^2) over scores above 0, median 4 tail units): it says only that a link
-    scores above the level of strangers.
+    A gap bin starts from the one before it, the first from a broad prior (density 1 / (4 (1 + u/4)^2) over scores above
+    0, median 4 tail units), which says only that a link scores above the level of strangers.
+
+    Args:
+        prior: links remembered, gap bin x score bin.
+        counts: links expected on this date.
+
+    Returns:
+        densities, gap bin x score bin; log marginal likelihood of the counts (Dirichlet-multinomial) minus their log
+        likelihood under the fitted densities, at most 0: evidence must not use the same links twice.
     """
-    prior = np.where(CENTERS > 0, 1.0 / (1.0 + np.maximum(CENTERS, 0.0) / 4.0) ** 2, 1e-3)
-    prior /= prior.sum()
+    base = np.where(CENTERS > 0, 1.0 / (1.0 + np.maximum(CENTERS, 0.0) / 4.0) ** 2, 1e-3)
+    base /= base.sum()
     out = np.empty_like(counts)
-    for g, count in enumerate(counts):
-        density = (count + PRIOR_GENUINE * prior) / (count.sum() + PRIOR_GENUINE)
-        smooth = np.convolve(np.pad(density, 2, mode="edge"), [0.1, 0.2, 0.4, 0.2, 0.1], "valid")
-        prior = out[g] = smooth / smooth.sum()
-    return out
+    surprise = 0.0
+    for g in range(len(counts)):
+        alpha = _smooth(prior[g] + PRIOR_GENUINE * base)
+        count = _smooth(counts[g])
+        base = out[g] = (alpha + count) / (alpha.sum() + count.sum())
+        marginal = gammaln(alpha.sum()) - gammaln(alpha.sum() + count.sum())
+        marginal += (gammaln(alpha + count) - gammaln(alpha)).sum()
+        surprise += float(marginal - count @ np.log(out[g]))
+    return out, surprise
 
 
-def _per_chance(problem: Problem, matching: Matching, likelihood: Doubles, memory: Memory) -> tuple[Doubles, Doubles]:
-    """Marginals for each chance to be continued (chances x edges), and the log evidence of each."""
-    edges = problem.edges
-    relative = _relative(memory)
-    birth_share = (memory.births + PRIOR_BIRTHS[0]) / (memory.clusters + PRIOR_BIRTHS[1])
-    evidence = np.empty(len(CONTINUED))
-    averages = np.zeros((len(CONTINUED), len(likelihood)))
-    for k, chance in enumerate(CONTINUED):
-        each = chance * relative
-        births = max(edges.num_rows - float(each @ problem.offered), birth_share * edges.num_rows)
-        weight = (each / (1.0 - each))[problem.gap] * np.sqrt(edges.num_columns * edges.num_rows) / births
-        averages[k], log_sum = matching.marginals(weight * np.exp(likelihood)) if chance else (averages[k], 0.0)
-        evidence[k] = log_sum + problem.offered @ np.log1p(-each) + edges.num_rows * np.log(births) - births
-    evidence -= evidence.max()
-    return averages, evidence
+KERNEL = np.exp(-0.5 * (np.arange(-4, 5) / 2.0) ** 2)
+KERNEL /= KERNEL.sum()
+
+
+def _smooth(values: Doubles) -> Doubles:
+    spread: Doubles = np.convolve(np.pad(values, 4, mode="edge"), KERNEL, "valid")
+    return spread
 
 
 def _relative(memory: Memory) -> Doubles:
