@@ -1,6 +1,7 @@
 """The command ``imagetracks``."""
 
 import re
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from rich.console import Console
 
 from pipeline import schemas
 from pipeline.errors import ImagetracksError, UserError
+from pipeline.storage import redact
 
 if TYPE_CHECKING:
     from pipeline.reports.evaluate import Evaluation
@@ -253,15 +255,23 @@ def main() -> None:
 
 
 def guarded(command: Callable[[], object]) -> None:
-    """Run ``command`` and turn errors that are meant for a person into messages."""
+    """Run ``command``; errors that are meant for a person become messages, a signal to stop an orderly end."""
+    from pipeline.stopping import Stopped, asked, stoppable
+
     try:
-        command()
+        with stoppable():
+            command()
     except ImagetracksError as error:
-        err.print(f"imagetracks: {error}", markup=False, soft_wrap=True)
+        err.print(f"imagetracks: {redact(str(error))}", markup=False, soft_wrap=True)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        err.print("imagetracks: stopped; what was committed stays and the next run goes on from there")
-        sys.exit(130)
+    except BaseException as error:
+        number = error.number if isinstance(error, Stopped) else asked()
+        if number is None:
+            raise
+        # Whatever was raised last, the signal was why.
+        name = signal.Signals(number).name
+        err.print(f"imagetracks: stopped by {name}; what was committed stays and the next run goes on from there")
+        sys.exit(128 + number)
 
 
 def _is_date(text: str) -> bool:

@@ -197,11 +197,15 @@ class TableStore:
         put_atomic(self.filesystem, f"{folder}/{_MANIFEST}", _json(asdict(manifest)))
         gone = kept - {part.name for part in parts}
         self._remove_files([f"{folder}/{name}" for name in sorted(gone)])
+        self.discard(staged)
+        self._remember(partition, manifest)
+        return manifest
+
+    def discard(self, staged: Staged) -> None:
+        """Give up staged parts: they are committed, or not wanted; ``flush`` deletes them at the latest."""
         self._spent += [f"{staged.folder}/{part.name}" for part in staged.parts]
         if len(self._spent) >= _SPENT_AT_MOST:
             self._remove_spent()
-        self._remember(partition, manifest)
-        return manifest
 
     def remove(self, partition: str) -> None:
         """Take a partition away: its manifest first, so that no reader finds it half gone."""

@@ -1,7 +1,7 @@
 """The default clusterer: needs no parameter, for one image a subject or twenty, one image a date or 50 000.
 
-It builds the date's average-linkage tree on the neighbour graph and cuts out the branches that
-:mod:`pipeline.compute.isolation` takes for several shots of one subject.
+It builds the date's average-linkage tree (from all pairs of a few thousand images, from the neighbour graph of more)
+and cuts out the branches that :mod:`pipeline.compute.isolation` takes for several shots of one subject.
 """
 
 import numpy as np

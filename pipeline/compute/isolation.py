@@ -33,8 +33,8 @@ Bools = npt.NDArray[np.bool_]
 Int64s = npt.NDArray[np.int64]
 Float64s = npt.NDArray[np.float64]
 
-# Priors.  They were read off no single collection: over real shots (faces, fruit, drawings, prints, re-photographed
-# scenes; tests/bench/bench_clusterers.py) the fitted values lie within a factor of two of these.
+# Priors, not settings: over shots of faces, fruit, drawings, prints and re-photographed scenes the values of most sets
+# lie within a factor of two of these, whatever the extractor (figures: tests/bench/bench_clusterers.py).
 _PAIR_RATE = 2.5
 """Rate of the gap of an ordinary pair: the next merge is typically e**(1/2.5) = 1.5 times as high."""
 _BRANCH_RATE = 1.8
@@ -50,8 +50,8 @@ _CUT_SPREAD = 0.4
 _PRIOR_LINES = 10.0
 """What each prior weighs, in lines of the tree."""
 
-_STRONG = 3.0
-"""Natural logarithm of the Bayes factor from which evidence is strong: 20 to 1 (Kass and Raftery, 1995)."""
+_STRONG = float(np.log(10.0))
+"""Logarithm of the Bayes factor from which evidence is strong: 10 to 1 (Jeffreys, 1961)."""
 _MAJORITY = 0.5
 """Below this share of images in company, a branch has to be significant by itself."""
 
@@ -181,7 +181,7 @@ def _fit(lines: _Lines, cuts: Float64s) -> _Fit:
 
 
 def _cut_terms(lines: _Lines, cuts: Float64s) -> tuple[Float64s, Float64s]:
-    """Log-probabilities (c, n - 1), given a subject's cut is under the next merge, that it is above the line, or not."""
+    """Log-probabilities (c, n - 1) of a subject's cut above the line, or not, given that it is under the next merge."""
     low = (lines.height - cuts[:, None]) / _CUT_SPREAD
     high = (lines.next_height - cuts[:, None]) / _CUT_SPREAD
     high[:, -1] = np.inf

@@ -46,8 +46,8 @@ PERMANENT: dict[Reason, str] = {
     Reason.CORRUPT: "The image is damaged and cannot be decoded.",
     Reason.TOO_LARGE: "The object has more bytes than ingest.max_bytes.",
     Reason.TOO_MANY_PIXELS: "The image has more pixels than ingest.max_pixels.",
-    Reason.DECODER_CRASHED: "Decoding it killed the process that did it.",
-    Reason.EXTRACTOR_FAILED: "The image decodes, but the extractor gave no finite vector for it.",
+    Reason.DECODER_CRASHED: "Decoding it killed the process that did it, or took longer than resources.decode_seconds.",
+    Reason.EXTRACTOR_FAILED: "The image decodes, but the extractor gave no finite vector for it, or died of it.",
 }
 """Reasons that lie in the content, each with one sentence."""
 

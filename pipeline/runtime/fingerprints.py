@@ -13,11 +13,13 @@ from typing import Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.compute.reasons import Reason
 from pipeline.digests import digest
 from pipeline.parts import Staged, read_rows, read_where
 from pipeline.runtime.context import Context
 from pipeline.runtime.engine import Call, Fragment, MapJob
 from pipeline.runtime.fragments import FragmentWriter, Pieces, compose, describe
+from pipeline.runtime.isolation import Isolated, run_isolated
 from pipeline.runtime.staleness import parameters, why_stale
 from pipeline.schemas import FINGERPRINTS, IMAGES
 from pipeline.stages.fingerprint import Fingerprinter, FingerprintParams, extractor_digest, pixels_keys
@@ -115,24 +117,32 @@ def makers(context: Context) -> dict[str, str]:
 def _map(context: Context, stale: list[DateWork], made_by: str) -> list[Fragment]:
     store, resources = context.store(FINGERPRINTS), context.config.resources
     fragments = _left_over(store, made_by)
-    units, total = [], 0
-    for work in stale:
-        here = [fragment for fragment in fragments if work.date in fragment.dates]
-        missing = _missing(context, work, here, made_by) if work.old or here else None
-        for unit, rows in _units(context, work, missing):
-            units.append(unit)
-            total += rows
+    units = _units(context, stale, fragments, made_by)
     if units:
+        total = sum(rows for _, rows in units)
         reader = Reader(context.store(IMAGES), resources.rows_per_fragment)
         worker = partial(Worker, context.config.fingerprint, made_by)
         context.reporter.start("fingerprints", total, "images")
         writer = FragmentWriter(store, made_by)
-        job = MapJob(units, reader, writer, resources.rows_per_fragment, worker, wants_gpu=True)
-        made = context.engine().map(job, context.reporter.advance)
+        job = MapJob([unit for unit, _ in units], reader, writer, resources.rows_per_fragment, worker, wants_gpu=True)
+        made = context.engine().map(job, lambda done, failed: context.reporter.advance(done, sum(failed.values())))
         context.reporter.finish()
-        context.done["fingerprints"] += sum(fragment.rows for fragment in made)
+        context.done["fingerprints"] += total
         fragments += made
+        if sum(fragment.rows for fragment in made) < total:
+            fragments += _map_apart(context, reader, writer, _units(context, stale, fragments, made_by))
     return fragments
+
+
+def _map_apart(
+    context: Context, reader: Reader, writer: FragmentWriter, units: list[tuple[pa.Table, int]]
+) -> list[Fragment]:
+    """What is left of a map: images that died with their process as often as they were tried, and their company."""
+    resources = context.config.resources
+    settings = {"params": context.config.fingerprint.model_dump(mode="json"), "made_by": writer.digest}
+    reason, attempts = Reason.EXTRACTOR_FAILED, resources.retries + 1
+    work = Isolated("fingerprints", settings, reason, "pixels", attempts, resources.decode_seconds)
+    return run_isolated(context, "fingerprints", [(reader, work, writer, unit) for unit, _ in units], wants_gpu=True)
 
 
 def _left_over(store: TableStore, made_by: str) -> list[Fragment]:
@@ -143,7 +153,19 @@ def _left_over(store: TableStore, made_by: str) -> list[Fragment]:
     ]
 
 
-def _units(context: Context, work: DateWork, missing: pa.Array | None) -> Iterator[tuple[pa.Table, int]]:
+def _units(
+    context: Context, stale: list[DateWork], fragments: list[Fragment], made_by: str
+) -> list[tuple[pa.Table, int]]:
+    """What there is to do beside the fragments: units, and how many images each has."""
+    units: list[tuple[pa.Table, int]] = []
+    for work in stale:
+        here = [fragment for fragment in fragments if work.date in fragment.dates]
+        missing = _missing(context, work, here, made_by) if work.old or here else None
+        units += _units_of(context, work, missing)
+    return units
+
+
+def _units_of(context: Context, work: DateWork, missing: pa.Array | None) -> Iterator[tuple[pa.Table, int]]:
     """Spans of the date's parts that have images to do (``missing``; None: all), and how many each has."""
     images = context.store(IMAGES)
     for part in work.images.parts:
@@ -222,7 +244,7 @@ def _compose_dates(context: Context, stale: list[DateWork], fragments: list[Frag
     for work in stale:
         here = tuple((one.path, one.bytes) for one in fragments if work.date in one.dates)
         arguments = (Pieces(store, work.date, work.old, here), Images(images, work.date, work.images, made_by))
-        calls.append(Call(work.date, compose_fingerprints, (*arguments, part_bytes)))
+        calls.append(Call("fingerprints", work.date, compose_fingerprints, (*arguments, part_bytes)))
     context.reporter.start("fingerprints by date", len(calls), "dates")
     for date, staged in context.engine().call(calls):
         store.commit(date, staged, works[date].inputs, works[date].images.rows)

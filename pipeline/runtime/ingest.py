@@ -7,9 +7,7 @@ object's size and etag or time; a hash of its URI and date value; a hash of its 
 means reading it again, of the third only new metadata.
 """
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -18,55 +16,21 @@ import pyarrow.compute as pc
 
 from pipeline.compute.reasons import TRANSIENT
 from pipeline.digests import content_digests, digest
-from pipeline.errors import CommitError, TooManyFailuresError
-from pipeline.parts import Staged, read_where
+from pipeline.errors import CommitError
+from pipeline.parts import Staged
 from pipeline.runtime.context import Context
-from pipeline.runtime.engine import Call, Fragment, MapJob
-from pipeline.runtime.fragments import FragmentWriter, Pieces, compose, describe
-from pipeline.runtime.sources import fetch, list_collection
+from pipeline.runtime.engine import Call, Fragment
+from pipeline.runtime.fragments import Pieces, compose
+from pipeline.runtime.reading import WORD_DIGITS, FailureGuard, read_as, read_work
+from pipeline.runtime.sources import list_collection
 from pipeline.runtime.staleness import parameters
 from pipeline.schemas import IMAGES
-from pipeline.stages.ingest import IngestParams, SourceParams, flag_duplicates, ingest
-from pipeline.storage import FileSystem
+from pipeline.stages.ingest import IngestParams, SourceParams, flag_duplicates
 from pipeline.tablestore import TableStore
 
 VERSION = 1
 
-_ROWS_PER_FETCH = 32
-"""Images whose bytes are held at once while the next are on their way."""
-
-_FEWEST_FOR_FRACTION = 20
-"""A share of failures says little about fewer images than this (DESIGN.md rule 5)."""
-
-_WORD_DIGITS = 16
-
 _KNOWN = ("image_id", "object_version", "reason", "vanished")
-
-
-@dataclass(frozen=True)
-class Reader:
-    """Fetches and decodes the images of a unit, the next bytes coming while these are decoded; sent to workers."""
-
-    filesystem: FileSystem
-    params: IngestParams
-    concurrency: int
-    retries: int
-
-    def __call__(self, unit: pa.Table) -> Iterator[pa.Table]:
-        """One table of images, with their dates, in the unit's order."""
-        pieces = [unit.slice(start, _ROWS_PER_FETCH) for start in range(0, unit.num_rows, _ROWS_PER_FETCH)]
-        done = []
-        with ThreadPoolExecutor(max_workers=1) as ahead:
-            waiting = ahead.submit(self._fetch, pieces[0])
-            for following in [*pieces[1:], None]:
-                fetched = waiting.result()
-                if following is not None:
-                    waiting = ahead.submit(self._fetch, following)
-                done.append(ingest(fetched, self.params))
-        yield pa.concat_tables(done)
-
-    def _fetch(self, objects: pa.Table) -> pa.Table:
-        return fetch(objects, self.filesystem, self.concurrency, self.params.max_bytes, self.retries)
 
 
 @dataclass(frozen=True)
@@ -96,8 +60,8 @@ def run_ingest(context: Context, collection: str, manifest: str | None) -> None:
     context.workspace.begin()
     known = _known(store, redo=store.extra.get("stage") != stage)
     work = _work(listing, known)
-    fragments = _read_work(context, listing, work, stage, filesystem)
-    _refuse_many_failures(fragments, context.config.resources.max_failed_fraction)
+    fragments = read_work(context, listing, work, stage, filesystem)
+    FailureGuard(0, context.config.resources.max_failed_fraction).count(fragments)
     changes = _changes(known, listing, work, params.on_vanished)
     _compose_dates(context, fragments, changes, inputs)
     _check_total(store, listing, known, params.on_vanished)
@@ -181,7 +145,7 @@ def _with_versions(listing: pa.Table) -> pa.Table:
 
 
 def _word(text: str) -> str:
-    return blake2b(text.encode(), digest_size=_WORD_DIGITS // 2).hexdigest()
+    return blake2b(text.encode(), digest_size=WORD_DIGITS // 2).hexdigest()
 
 
 def _has_transient_failures(store: TableStore) -> bool:
@@ -202,65 +166,14 @@ def _work(listing: pa.Table, known: pa.Table) -> pa.Table:
     """The listed images whose bytes are to be read: new, changed, seen again, or failed for a passing reason."""
     failed = pc.is_in(known["reason"], value_set=pa.array(sorted(TRANSIENT), pa.string()))
     good = known.filter(pc.invert(pc.or_(failed, known["vanished"])))
-    return listing.filter(pc.invert(pc.is_in(_read_as(listing), value_set=_read_as(good).combine_chunks())))
-
-
-def _read_as(rows: pa.Table) -> pa.ChunkedArray:
-    """The image and the version of it that decide what reading gives: all words but the metadata's."""
-    version = pc.utf8_slice_codeunits(rows["object_version"], 0, -_WORD_DIGITS)
-    return pc.binary_join_element_wise(rows["image_id"], version, " ")
-
-
-def _read_work(
-    context: Context, listing: pa.Table, work: pa.Table, stage: str, filesystem: FileSystem
-) -> list[Fragment]:
-    """Fragments that hold every row of ``work``: those a killed run left, and those of a map over the rest."""
-    store, resources = context.store(IMAGES), context.config.resources
-    fragments, rest = _left_over(store, stage, listing, work)
-    if rest.num_rows:
-        size = resources.rows_per_fragment
-        reader = Reader(filesystem, context.config.ingest, resources.fetch_concurrency, resources.retries)
-        units = [rest.slice(start, size).combine_chunks() for start in range(0, rest.num_rows, size)]
-        context.reporter.start("images", rest.num_rows, "images")
-        job = MapJob(units, reader, FragmentWriter(store, stage), size)
-        fragments += context.engine().map(job, context.reporter.advance)
-        context.reporter.finish()
-        context.done["images"] += rest.num_rows
-    return fragments
-
-
-def _left_over(store: TableStore, stage: str, listing: pa.Table, work: pa.Table) -> tuple[list[Fragment], pa.Table]:
-    """Fragments of a killed run that hold nothing but what is still listed so, and the work that they leave."""
-    wanted = _read_as(listing).combine_chunks()
-    fragments, have = [], [pa.array([], pa.string())]
-    for path, size in store.fragments(stage):
-        rows = read_where(store.filesystem, path, size, None, ["image_id", "object_version", "reason", "date"])
-        transient = pc.is_in(rows["reason"], value_set=pa.array(sorted(TRANSIENT), pa.string()))
-        if pc.all(pc.is_in(_read_as(rows), value_set=wanted)).as_py() and not pc.any(transient).as_py():
-            fragments.append(describe(path, size, rows))
-            have.extend(rows["image_id"].chunks)
-    return fragments, work.filter(pc.invert(pc.is_in(work["image_id"], value_set=pa.concat_arrays(have))))
-
-
-def _refuse_many_failures(fragments: list[Fragment], limit: float) -> None:
-    rows = sum(fragment.rows for fragment in fragments)
-    reasons = Counter[str]()
-    for fragment in fragments:
-        reasons.update({reason: n for reason, n in fragment.failed.items() if reason not in TRANSIENT})
-    if rows >= _FEWEST_FOR_FRACTION and reasons.total() > limit * rows:
-        most = ", ".join(f"{n} {reason}" for reason, n in reasons.most_common(3))
-        raise TooManyFailuresError(
-            f"{reasons.total()} of {rows} new images cannot be used ({most}): more than resources.max_failed_fraction "
-            f"= {limit:g} allows\nnothing of before was changed; mend the images, or run again with "
-            "--set resources.max_failed_fraction=1 to take them in with their reasons"
-        )
+    return listing.filter(pc.invert(pc.is_in(read_as(listing), value_set=read_as(good).combine_chunks())))
 
 
 def _changes(known: pa.Table, listing: pa.Table, work: pa.Table, on_vanished: str) -> dict[str, Change]:
     """By date, what happens to rows that are there already; only dates where something does."""
     place = pc.index_in(known["image_id"], value_set=listing["image_id"].combine_chunks())
     gone = place.is_null()
-    current = pc.is_in(_read_as(known), value_set=_read_as(listing).combine_chunks())
+    current = pc.is_in(read_as(known), value_set=read_as(listing).combine_chunks())
     read_again = pc.is_in(known["image_id"], value_set=work["image_id"].combine_chunks())
     superseded = pc.and_(pc.invert(gone), pc.or_(read_again, pc.invert(current)))
     fresh = listing["object_version"].take(place)
@@ -299,13 +212,14 @@ def _compose_dates(
     for date in dates:
         old = None if redo else store.partitions.get(date)
         pieces = Pieces(store, date, old, tuple((f.path, f.bytes) for f in fragments if date in f.dates))
-        calls.append(Call(date, compose_images, (pieces, changes.get(date, nothing), part_bytes)))
+        calls.append(Call("images", date, compose_images, (pieces, changes.get(date, nothing), part_bytes)))
     context.reporter.start("images by date", len(dates), "dates")
     for date, staged in context.engine().call(calls):
         if staged.rows:
             store.commit(date, staged, inputs)
-        elif date in store.partitions:
+        else:
             store.remove(date)
+            store.discard(staged)
         context.reporter.advance(1)
     context.reporter.finish()
 

@@ -10,7 +10,7 @@ import tempfile
 import threading
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import Any, NoReturn
@@ -93,9 +93,9 @@ class RayEngine:
                 dataset.write_datasink(sink, ray_remote_args={"num_cpus": _TASK_CPUS, "max_retries": self._retries})
             except Exception as error:
                 _explain(error)
-        error = told(tally)
-        if error is not None:
-            raise error
+        refusal = told(tally)
+        if refusal is not None:
+            raise refusal
         seen.complete(sink.fragments, progress)
         return sink.fragments
 
@@ -162,7 +162,7 @@ class RayEngine:
 
 def _connect(address: str | None, resources: Resources) -> None:
     logging.getLogger("ray").setLevel(logging.ERROR)
-    quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     with _without_noise():
         if address and address != "local":
             try:
@@ -209,7 +209,7 @@ class _Seen:
     def __init__(self) -> None:
         self._done, self._failed = 0, Counter[str]()
 
-    def advance(self, done: int, failed: dict[str, int], progress: Progress) -> None:
+    def advance(self, done: int, failed: Mapping[str, int], progress: Progress) -> None:
         """Tell what came since the last time; nothing where the tally began anew."""
         if done > self._done:
             more = Counter(failed) - self._failed
@@ -233,7 +233,8 @@ def _polled(tally: Any, progress: Progress) -> Iterator[_Seen]:
         while not stop.wait(_POLL_SECONDS):
             try:
                 with suppress(RayError):
-                    seen.advance(*ray.get(tally.total.remote()), progress)
+                    done, failed = ray.get(tally.total.remote())
+                    seen.advance(done, failed, progress)
             except ImagetracksError as error:
                 tally.stop.remote(error)
                 return

@@ -35,17 +35,21 @@ class Tally:
         self._error: list[BaseException] = []
 
     def add(self, done: int, failed: Mapping[str, int]) -> None:
+        """Count further rows, and those of them that failed, by their reason."""
         self._done += done
         self._failed.update(failed)
 
     def total(self) -> tuple[int, dict[str, int]]:
+        """Rows done, and those that failed by their reason."""
         return self._done, dict(self._failed)
 
     def stop(self, error: BaseException) -> None:
+        """Remember the error, if it is the first."""
         self._error = self._error or [error]
 
     def error(self) -> list[BaseException]:
-        return self._error  # in a list: Ray would raise it
+        """The first error, if there is one; in a list, for Ray would raise it."""
+        return self._error
 
 
 def told(tally: Any) -> BaseException | None:
@@ -96,6 +100,7 @@ class GuardedWorker:
         self._work: Callable[[pa.Table], pa.Table] | None = None
 
     def __call__(self, rows: pa.Table) -> Iterator[pa.Table]:
+        """The worker's table for the rows."""
         yield from guarded(self._tally, lambda: [self._apply(rows)])
 
     def _apply(self, rows: pa.Table) -> pa.Table:

@@ -4,6 +4,7 @@ import csv
 import io
 import shutil
 import string
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
@@ -13,10 +14,11 @@ from pathlib import Path
 
 from PIL import Image
 
+from pipeline.errors import UserError
 from pipeline.sample.camera import CAMERAS, Camera, noise_tile, photograph
 from pipeline.sample.fields import generator
 from pipeline.sample.wall import Wall
-from pipeline.sample.world import DATES, WEATHER, Event, View, events, views
+from pipeline.sample.world import DATES, WEATHER, View, events, views
 
 SHOTS, SHOT_SHARES = (3, 4, 5), (0.4, 0.4, 0.2)
 """How many shots a subject gets on a date, and how often."""
@@ -60,28 +62,43 @@ class _Shot:
 
 
 def write_sample(folder: Path, seed: int = 0) -> SampleReport:
-    """Write the sample below ``folder``: images/, truth.csv (path, identity) and truth_events.csv.
+    """Write the sample into ``folder``: images/, truth.csv (path, identity) and truth_events.csv.
 
     The same seed gives the same bytes (with the same Pillow).  The truth names every photograph that has a date and
-    can be read, with its path relative to images/.  An images/ folder that is there already is replaced.
+    can be read, with its path relative to images/.  It is written beside ``folder`` under the ending ``.partial`` and
+    moved when it is whole, so that an interrupted call leaves no half sample; what such a call left is replaced.
 
     Raises:
-        UserError: a photograph is missing from its package.
+        UserError: ``folder`` holds something already, or a photograph is missing from its package.
     """
-    images = folder / "images"
-    if images.exists():
-        shutil.rmtree(images)
-    writer = _Writer(images, seed)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"{folder} holds something already; give a new or an empty folder")
+    unfinished = folder.absolute().with_name(folder.absolute().name + ".partial")
+    if unfinished.exists():
+        shutil.rmtree(unfinished)
+    writer = _Writer(unfinished / "images", seed)
     with ThreadPoolExecutor(THREADS) as pool:
         for index in range(len(DATES)):
             for shots in pool.map(partial(writer.shots, index), views(index)):
                 writer.put_shots(index, shots)
     broken, duplicate, undated = writer.blemishes()
-    truth, truth_events = folder / "truth.csv", folder / "truth_events.csv"
-    _write_rows(truth, ("path", "identity"), sorted(writer.truth.items()))
-    _write_rows(truth_events, ("kind", "date", "identity", "other"), [_event_row(event) for event in events()])
-    subjects = set(writer.truth.values())
-    return SampleReport(images, truth, truth_events, writer.num_files, len(subjects), DATES, broken, duplicate, undated)
+    _write_rows(unfinished / "truth.csv", ("path", "identity"), sorted(writer.truth.items()))
+    rows = [(event.kind, event.date.isoformat(), event.identity, event.other) for event in events()]
+    _write_rows(unfinished / "truth_events.csv", ("kind", "date", "identity", "other"), rows)
+    if folder.exists():
+        folder.rmdir()
+    unfinished.rename(folder)
+    return SampleReport(
+        images=folder / "images",
+        truth=folder / "truth.csv",
+        truth_events=folder / "truth_events.csv",
+        num_files=writer.num_files,
+        num_subjects=len(set(writer.truth.values())),
+        dates=DATES,
+        broken=broken,
+        duplicate=duplicate,
+        undated=undated,
+    )
 
 
 class _Writer:
@@ -161,11 +178,7 @@ def encoded(image: Image.Image, camera: Camera, taken: datetime) -> bytes:
     return data.getvalue()
 
 
-def _event_row(event: Event) -> tuple[str, ...]:
-    return (event.kind, event.date.isoformat(), event.identity, event.other)
-
-
-def _write_rows(path: Path, header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+def _write_rows(path: Path, header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)

@@ -119,7 +119,8 @@ def ingest(objects: pa.Table, params: IngestParams) -> pa.Table:
     """Turn fetched objects into rows of ``images``.
 
     Args:
-        objects: columns of ``OBJECTS`` and perhaps ``metadata``; ``bytes`` is null where ``reason`` says why.
+        objects: columns of ``OBJECTS`` and perhaps ``metadata``; ``bytes`` is null where ``reason`` says why.  Of bytes
+            that come with a reason the header alone is read: they are known to kill whoever decodes them.
         params: limits, size and quality of the kept image, and how it is dated.
 
     Returns:
@@ -177,7 +178,7 @@ def _read(row: dict[str, Any], limits: Limits, params: IngestParams, scratch: Sc
     """What the bytes of one object give; never raises for their content."""
     from pipeline.compute.decoding import read_header
     from pipeline.compute.identity import content_hash
-    from pipeline.compute.reasons import Flaw
+    from pipeline.compute.reasons import Flaw, Reason
 
     data = row["bytes"]
     if data is None:
@@ -187,6 +188,8 @@ def _read(row: dict[str, Any], limits: Limits, params: IngestParams, scratch: Sc
     try:
         header = read_header(data, limits)
         image |= {"width": header.width, "height": header.height, "format": header.format}
+        if row["reason"] is not None:
+            raise Flaw(Reason(row["reason"]), row["detail"] or "")
         image["pixels"] = _kept(data, header, params, scratch)
     except Flaw as flaw:
         image |= {"reason": str(flaw.reason), "detail": flaw.detail}

@@ -13,6 +13,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.optimize import linear_sum_assignment
 
+from pipeline.errors import UserError
 from pipeline.sample import SampleReport, write_sample
 from pipeline.sample.world import DATES, SPLIT_PIECE, events, views
 from pipeline.sample.write import _Writer
@@ -37,7 +38,9 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 @pytest.fixture(scope="module")
 def sample(tmp_path_factory: pytest.TempPathFactory) -> Sample:
-    folder = tmp_path_factory.mktemp("sample")
+    folder = tmp_path_factory.mktemp("samples") / "sample"
+    (folder.with_name("sample.partial") / "images").mkdir(parents=True)
+    (folder.with_name("sample.partial") / "images" / "left_by_a_crash.jpg").touch()
     report = write_sample(folder)
     identity = {row["path"]: row["identity"] for row in rows(folder / "truth.csv")}
     dates = {}
@@ -64,6 +67,14 @@ def test_the_truth_names_every_file_but_the_broken_and_the_undated(sample: Sampl
 def test_the_truth_lies_outside_the_images(sample: Sample) -> None:
     assert sorted(path.name for path in sample.folder.iterdir()) == ["images", "truth.csv", "truth_events.csv"]
     assert all(path.endswith(".jpg") for path in files(sample))
+    assert [path.name for path in sample.folder.parent.iterdir()] == ["sample"]
+
+
+def test_a_folder_with_something_in_it_is_left_alone(sample: Sample) -> None:
+    before = files(sample)
+    with pytest.raises(UserError, match="new or an empty folder"):
+        write_sample(sample.folder)
+    assert files(sample) == before
 
 
 def test_every_subject_of_the_script_has_three_to_five_shots_a_date(sample: Sample) -> None:

@@ -50,6 +50,12 @@ UNUSUAL = 0.1
 LARGEST = 30.0
 """Cap of a log likelihood ratio: beyond it floating point has nothing to say."""
 
+RATES = np.geomspace(0.2, 12.0, 60)
+"""Grid of rates of strangers' tail."""
+
+NEGLIGIBLE = 1e-6
+"""Share of belief below which a value of CONTINUED is left out."""
+
 ROUNDS = 4
 
 
@@ -95,64 +101,63 @@ def fine_histogram(scores: Floats) -> Doubles:
     return np.bincount(index, minlength=NUM_BINS * FINE).astype(np.float64)
 
 
+OPT: dict = {}
+
+
 def fit(problem: Problem, memory: Memory) -> Fit:
     """Expectation-maximisation over the date's candidates, from the memory of earlier dates."""
     edges = problem.edges
     matching = Matching(edges)
     sides = (Lists(edges.row, problem.score), Lists(edges.column, problem.score))
     weights = (np.sqrt(edges.num_columns / edges.num_rows), np.sqrt(edges.num_rows / edges.num_columns))
+    counted = np.zeros((len(GAP_BINS), NUM_BINS))
+    sure = counted
     strangers, exposed = np.zeros((2, NUM_BINS)), np.zeros((2, NUM_BINS))
     probability = np.zeros(len(problem.score))
-    worlds = [_World(chance, problem, matching, memory) for chance in CONTINUED]
-    for _ in range(ROUNDS):
-        tail = _tail(problem, probability, memory)
-        rates = tail.rates(memory.strangers + strangers, memory.exposed + exposed, problem.lists)
-        for world in worlds:
-            world.update(sides, rates)
-        evidence = np.array([world.evidence for world in worlds])
-        evidence -= evidence.max()
+    cap = OPT.get("cap", 1e9)
+    prior = memory.genuine * np.minimum(1.0, cap / np.maximum(memory.genuine.sum(1), 1.0))[:, None]
+    first = None
+    for k in range(OPT.get("rounds", 4)):
+        tail = fit_tail(problem, probability, memory)
+        rates = tail.rates(memory.strangers + strangers, memory.exposed + exposed)
+        genuine = genuine_density(prior + counted)
+        likelihood = 0.5 * sum(side.log_ratio(problem.score, problem.gap, genuine, rates) for side in sides)
+        averages, evidence = _per_chance(problem, matching, likelihood, memory)
+        if first is None:
+            first = evidence
         share = _prior(memory) * np.exp(evidence)
-        share /= share.sum()
-        probability = share @ np.array([world.probability for world in worlds])
+        probability = (share / share.sum()) @ averages
+        sure = np.zeros((len(GAP_BINS), NUM_BINS))
+        bins = score_bin(problem.score)
+        np.add.at(sure, (problem.gap, bins), np.where(probability > 0.5, probability, 0.0))
+        counted = np.zeros((len(GAP_BINS), NUM_BINS))
+        how = OPT.get("count", "sure")
+        w = probability if how == "soft" else probability**2 if how == "square" else np.where(probability > OPT.get('thr',.5), probability, 0.0)
+        np.add.at(counted, (problem.gap, bins), w)
         strangers, exposed = np.zeros((2, NUM_BINS)), np.zeros((2, NUM_BINS))
         for side, weight in zip(sides, weights, strict=True):
             met, lists = side.count(problem.score, probability > 0.5)
             strangers += 0.5 * met
             exposed += 0.5 * weight * lists
-    counted = np.tensordot(share, np.array([world.counted for world in worlds]), axes=1)
     continued = np.bincount(problem.gap, probability, minlength=len(GAP_BINS))
-    return Fit(probability, continued, counted, strangers, exposed, evidence, tail.pairs, tail.excess)
+    keep = first if OPT.get("first") else evidence
+    return Fit(probability, continued, sure if OPT.get("msure", 1) else counted, strangers, exposed, keep, tail.pairs, tail.excess)
 
 
-class _World:
-    """The date if a track seen on the date before is continued with this chance."""
-
-    def __init__(self, chance: float, problem: Problem, matching: Matching, memory: Memory) -> None:
-        edges = problem.edges
-        self._problem, self._matching = problem, matching
-        self._prior = memory.genuine * np.minimum(1.0, MAX_GENUINE / np.maximum(memory.genuine.sum(1), 1.0))[:, None]
-        self._bins = score_bin(problem.score)
-        each = chance * _relative(memory)
-        birth_share = (memory.births + PRIOR_BIRTHS[0]) / (memory.clusters + PRIOR_BIRTHS[1])
+def _per_chance(problem, matching, likelihood, memory):
+    edges = problem.edges
+    relative = _relative(memory)
+    birth_share = (memory.births + PRIOR_BIRTHS[0]) / (memory.clusters + PRIOR_BIRTHS[1])
+    evidence = np.empty(len(CONTINUED))
+    averages = np.zeros((len(CONTINUED), len(likelihood)))
+    for k, chance in enumerate(CONTINUED):
+        each = chance * relative
         births = max(edges.num_rows - float(each @ problem.offered), birth_share * edges.num_rows)
-        self._weight = (each / (1.0 - each))[problem.gap] * np.sqrt(edges.num_columns * edges.num_rows) / births
-        self._alone = problem.offered @ np.log1p(-each) + edges.num_rows * np.log(births) - births
-        self._possible = chance > 0
-        self.counted = np.zeros((len(GAP_BINS), NUM_BINS))
-        self.probability = np.zeros(len(problem.score))
-        self.evidence = float(self._alone)
-
-    def update(self, sides: "tuple[Lists, Lists]", rates: Doubles) -> None:
-        """One round of expectation-maximisation."""
-        if not self._possible:
-            return
-        problem = self._problem
-        genuine, surprise = genuine_density(self._prior, self.counted)
-        likelihood = 0.5 * sum(side.log_ratio(problem.score, problem.gap, genuine, rates) for side in sides)
-        self.probability, log_sum = self._matching.marginals(self._weight * np.exp(likelihood))
-        self.counted = np.zeros_like(self.counted)
-        np.add.at(self.counted, (problem.gap, self._bins), self.probability)
-        self.evidence = float(self._alone + log_sum + surprise)
+        weight = (each / (1.0 - each))[problem.gap] * np.sqrt(edges.num_columns * edges.num_rows) / births
+        averages[k], log_sum = matching.marginals(weight * np.exp(likelihood)) if chance else (averages[k], 0.0)
+        evidence[k] = log_sum + problem.offered @ np.log1p(-each) + edges.num_rows * np.log(births) - births
+    evidence -= evidence.max()
+    return averages, evidence
 
 
 class Lists:
@@ -205,7 +210,7 @@ class Lists:
 
 
 @dataclass(frozen=True)
-class _Tail:
+class Tail:
     """Strangers a list in each score bin: counted in the body, extrapolated above ``start``."""
 
     expected: Doubles
@@ -213,15 +218,14 @@ class _Tail:
     pairs: float
     excess: float
 
-    def rates(self, strangers: Doubles, exposed: Doubles, lists: float) -> Doubles:
+    def rates(self, strangers: Doubles, exposed: Doubles) -> Doubles:
         """Strangers a list, rank x score bin: the extrapolation, or more where more were met."""
-        prior = self.expected / lists
-        met = (strangers + PRIOR_LISTS * prior) / (exposed + PRIOR_LISTS)
-        out: Doubles = np.where(self.body, prior, np.maximum(prior, met))
+        met = (strangers + PRIOR_LISTS * self.expected) / (exposed + PRIOR_LISTS)
+        out: Doubles = np.where(self.body, self.expected, np.maximum(self.expected, met))
         return out
 
 
-def _tail(problem: Problem, probability: Doubles, memory: Memory) -> _Tail:
+def fit_tail(problem: Problem, probability: Doubles, memory: Memory) -> Tail:
     """Expected strangers in each score bin of the date."""
     fine = problem.histogram.copy()
     place = np.clip(np.floor((problem.score - LOWEST) * FINE / WIDTH), 0, len(fine) - 1).astype(np.int64)
@@ -246,44 +250,18 @@ def _tail(problem: Problem, probability: Doubles, memory: Memory) -> _Tail:
     counted = fine.reshape(NUM_BINS, FINE).sum(axis=1)
     body = start >= EDGES + WIDTH
     expected = np.where(body, np.maximum(counted, 1.0), np.maximum(extrapolated, 1e-12))
-    return _Tail(expected, body, pairs, excess)
+    return Tail(expected / problem.lists, body, pairs, excess)
 
 
-def genuine_density(prior: Doubles, counts: Doubles) -> tuple[Doubles, float]:
-    """Share of links in each score bin, for each gap bin; and what fitting it to this date's counts is worth.
-
-    A gap bin starts from the one before it, the first from a broad prior (density 1 / (4 (1 + u/4)^2) over scores above
-    0, median 4 tail units), which says only that a link scores above the level of strangers.
-
-    Args:
-        prior: links remembered, gap bin x score bin.
-        counts: links expected on this date.
-
-    Returns:
-        densities, gap bin x score bin; log marginal likelihood of the counts (Dirichlet-multinomial) minus their log
-        likelihood under the fitted densities, at most 0: evidence must not use the same links twice.
-    """
-    base = np.where(CENTERS > 0, 1.0 / (1.0 + np.maximum(CENTERS, 0.0) / 4.0) ** 2, 1e-3)
-    base /= base.sum()
+def genuine_density(counts: Doubles) -> Doubles:
+    prior = np.where(CENTERS > 0, 1.0 / (1.0 + np.maximum(CENTERS, 0.0) / 4.0) ** 2, 1e-3)
+    prior /= prior.sum()
     out = np.empty_like(counts)
-    surprise = 0.0
-    for g in range(len(counts)):
-        alpha = _smooth(prior[g] + PRIOR_GENUINE * base)
-        count = _smooth(counts[g])
-        base = out[g] = (alpha + count) / (alpha.sum() + count.sum())
-        marginal = gammaln(alpha.sum()) - gammaln(alpha.sum() + count.sum())
-        marginal += (gammaln(alpha + count) - gammaln(alpha)).sum()
-        surprise += float(marginal - count @ np.log(out[g]))
-    return out, surprise
-
-
-KERNEL = np.exp(-0.5 * (np.arange(-4, 5) / 2.0) ** 2)
-KERNEL /= KERNEL.sum()
-
-
-def _smooth(values: Doubles) -> Doubles:
-    spread: Doubles = np.convolve(np.pad(values, 4, mode="edge"), KERNEL, "valid")
-    return spread
+    for g, count in enumerate(counts):
+        density = (count + PRIOR_GENUINE * prior) / (count.sum() + PRIOR_GENUINE)
+        smooth = np.convolve(np.pad(density, 2, mode="edge"), [0.1, 0.2, 0.4, 0.2, 0.1], "valid")
+        prior = out[g] = smooth / smooth.sum()
+    return out
 
 
 def _relative(memory: Memory) -> Doubles:

@@ -1,0 +1,165 @@
+"""Reading images: the map over what is new or changed, what a killed run left of one, and what kills its worker."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.compute.reasons import TRANSIENT, Reason
+from pipeline.errors import TooManyFailuresError
+from pipeline.parts import read_where
+from pipeline.runtime.context import Context
+from pipeline.runtime.engine import Fragment, MapJob
+from pipeline.runtime.fragments import FragmentWriter, describe
+from pipeline.runtime.isolation import Isolated, Watch, cut, run_isolated
+from pipeline.runtime.sources import fetch
+from pipeline.schemas import IMAGES
+from pipeline.stages.ingest import IngestParams, ingest
+from pipeline.storage import FileSystem
+from pipeline.tablestore import TableStore
+
+WORD_DIGITS = 16
+"""Length of each hash in ``object_version``."""
+
+_FEWEST_FOR_FRACTION = 20
+"""A share of failures says little about fewer images than this (DESIGN.md rule 5)."""
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Fetches and decodes the images of a unit, the next bytes coming while these are decoded; sent to workers."""
+
+    filesystem: FileSystem
+    params: IngestParams
+    concurrency: int
+    retries: int
+    seconds: float | None = None
+    """After so long the decoding of one piece is taken to hang, and its process ends; None: it may take any time."""
+
+    def __call__(self, unit: pa.Table) -> Iterator[pa.Table]:
+        """One table of images, with their dates, in the unit's order."""
+        done = []
+        for fetched in self.fetched(unit):
+            with Watch(self.seconds):
+                done.append(ingest(fetched, self.params))
+        yield pa.concat_tables(done)
+
+    def fetched(self, unit: pa.Table) -> Iterator[pa.Table]:
+        """The unit's objects with their bytes, a piece at a time."""
+        pieces = list(cut(unit))
+        with ThreadPoolExecutor(max_workers=1) as ahead:
+            waiting = ahead.submit(self._fetch, pieces[0])
+            for following in [*pieces[1:], None]:
+                fetched = waiting.result()
+                if following is not None:
+                    waiting = ahead.submit(self._fetch, following)
+                yield fetched
+
+    def _fetch(self, objects: pa.Table) -> pa.Table:
+        return fetch(objects, self.filesystem, self.concurrency, self.params.max_bytes, self.retries)
+
+
+class FailureGuard:
+    """Counts images that failed for good, and refuses to go on once they are more than the run's limit allows.
+
+    The limit is a share of all images of the run, so it does not matter which of them are read first.
+    """
+
+    def __init__(self, images: int, limit: float, advance: Callable[[int, int], None] = lambda _done, _failed: None):
+        """For a run of so many ``images`` to read, beside those of :meth:`count`."""
+        self._images, self._limit, self._advance = images, limit, advance
+        self._reasons = Counter[str]()
+
+    def __call__(self, done: int, failed: Mapping[str, int]) -> None:
+        """An engine's progress: so many more are done, of which these failed.
+
+        Raises:
+            TooManyFailuresError: too many of a run of at least 20.
+        """
+        self._advance(done, sum(failed.values()))
+        self._check(failed)
+
+    def count(self, fragments: list[Fragment]) -> None:
+        """Count images that are done already.
+
+        Raises:
+            TooManyFailuresError: too many of a run of at least 20.
+        """
+        self._images += sum(fragment.rows for fragment in fragments)
+        for fragment in fragments:
+            self._check(fragment.failed)
+
+    def _check(self, failed: Mapping[str, int]) -> None:
+        self._reasons.update({reason: number for reason, number in failed.items() if reason not in TRANSIENT})
+        if self._images >= _FEWEST_FOR_FRACTION and self._reasons.total() > self._limit * self._images:
+            most = ", ".join(f"{number} {reason}" for reason, number in self._reasons.most_common(3))
+            raise TooManyFailuresError(
+                f"{self._reasons.total()} of {self._images} new images cannot be used ({most}): more than "
+                f"resources.max_failed_fraction = {self._limit:g} allows\nnothing of before was changed; mend the "
+                "images, or run again with --set resources.max_failed_fraction=1 to take them in with their reasons"
+            )
+
+
+def read_work(
+    context: Context, listing: pa.Table, work: pa.Table, stage: str, filesystem: FileSystem
+) -> list[Fragment]:
+    """Fragments that hold every row of ``work``: those a killed run left, and those of a map over the rest."""
+    store, resources = context.store(IMAGES), context.config.resources
+    fragments, rest = _left_over(store, stage, listing, work)
+    if rest.num_rows:
+        engine = context.engine()
+        seconds = resources.decode_seconds if engine.isolates else None
+        reader = Reader(filesystem, context.config.ingest, resources.fetch_concurrency, resources.retries, seconds)
+        guard = FailureGuard(rest.num_rows, resources.max_failed_fraction, context.reporter.advance)
+        guard.count(fragments)
+        context.reporter.start("images", rest.num_rows, "images")
+        writer = FragmentWriter(store, stage)
+        made = engine.map(MapJob(_units(context, rest), reader, writer, resources.rows_per_fragment), guard)
+        context.reporter.finish()
+        context.done["images"] += rest.num_rows
+        fragments += made
+        if sum(fragment.rows for fragment in made) < rest.num_rows:
+            fragments += _read_apart(context, reader, writer, _without(rest, store, made))
+    return fragments
+
+
+def _without(rest: pa.Table, store: TableStore, made: list[Fragment]) -> pa.Table:
+    have = [read_where(store.filesystem, one.path, one.bytes, None, ["image_id"])["image_id"] for one in made]
+    ids = pa.concat_arrays([pa.array([], pa.string()), *(chunk for column in have for chunk in column.chunks)])
+    return rest.filter(pc.invert(pc.is_in(rest["image_id"], value_set=ids)))
+
+
+def _read_apart(context: Context, reader: Reader, writer: FragmentWriter, rest: pa.Table) -> list[Fragment]:
+    """What is left of a map: images that died with their process as often as they were tried, and their company."""
+    resources = context.config.resources
+    settings = {"params": reader.params.model_dump(mode="json")}
+    reason, attempts, seconds = Reason.DECODER_CRASHED, resources.retries + 1, resources.decode_seconds
+    work = Isolated("images", settings, reason, "bytes", attempts, seconds)
+    return run_isolated(context, "images", [(reader.fetched, work, writer, unit) for unit in _units(context, rest)])
+
+
+def _units(context: Context, rest: pa.Table) -> list[pa.Table]:
+    size = context.config.resources.rows_per_fragment
+    return [rest.slice(start, size).combine_chunks() for start in range(0, rest.num_rows, size)]
+
+
+def _left_over(store: TableStore, stage: str, listing: pa.Table, work: pa.Table) -> tuple[list[Fragment], pa.Table]:
+    """Fragments of a killed run that hold nothing but what is still listed so, and the work that they leave."""
+    wanted = read_as(listing).combine_chunks()
+    fragments, have = [], [pa.array([], pa.string())]
+    for path, size in store.fragments(stage):
+        rows = read_where(store.filesystem, path, size, None, ["image_id", "object_version", "reason", "date"])
+        transient = pc.is_in(rows["reason"], value_set=pa.array(sorted(TRANSIENT), pa.string()))
+        if pc.all(pc.is_in(read_as(rows), value_set=wanted)).as_py() and not pc.any(transient).as_py():
+            fragments.append(describe(path, size, rows))
+            have.extend(rows["image_id"].chunks)
+    return fragments, work.filter(pc.invert(pc.is_in(work["image_id"], value_set=pa.concat_arrays(have))))
+
+
+def read_as(rows: pa.Table) -> pa.ChunkedArray:
+    """The image and the version of it that decide what reading gives: all words but the metadata's."""
+    version = pc.utf8_slice_codeunits(rows["object_version"], 0, -WORD_DIGITS)
+    return pc.binary_join_element_wise(rows["image_id"], version, " ")
