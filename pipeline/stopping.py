@@ -14,7 +14,7 @@ _WITHIN_SECONDS = 9.0
 """After so long the process ends as it is: a commit survives that, and schedulers kill after ten seconds or more."""
 
 
-class Stopped(BaseException):  # noqa: N818  (not an error, and nothing that `except Exception` may swallow)
+class Stopped(BaseException):
     """The process was asked to stop; ``number`` is the signal's."""
 
     def __init__(self, number: int) -> None:

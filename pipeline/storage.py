@@ -28,6 +28,10 @@ RETRIES = 3
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 20.0
 """Seconds before the first further try, at most, and before any; in between each may be twice the one before."""
 
+_SECRET_NAME = re.compile(r"SECRET|TOKEN|PASSW|ACCESS_KEY|API_?KEY|CREDENTIAL|SAS_?KEY|ACCOUNT_KEY", re.IGNORECASE)
+_SHORTEST_SECRET = 6
+"""Shorter values (``x``, ``1``, ``none``) are no secrets and stand in every other word."""
+
 _NO_HARD_LINKS = frozenset({errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK})
 
 
@@ -168,5 +172,12 @@ def _sync_folder(folder: Path) -> None:
 
 
 def redact(text: str) -> str:
-    """``text`` without what may be a secret in a URI: user and password, and the query (signatures, tokens)."""
+    """``text`` without what may be a secret.
+
+    That is, in a URI, user and password, and the query (signatures, tokens); and the values of this process's
+    environment whose names say that they are secret.
+    """
+    for name, value in os.environ.items():
+        if _SECRET_NAME.search(name) and len(value) >= _SHORTEST_SECRET:
+            text = text.replace(value, "***")
     return re.sub(r"(://[^\s?'\"]*)\?[^\s'\"]*", r"\1?***", re.sub(r"://[^/\s@'\"]*@", "://***@", text))

@@ -21,6 +21,7 @@ from pipeline.digests import digest
 from pipeline.errors import CommitError
 from pipeline.parts import Part, Staged, open_part, put_part, read_part, stage_parts
 from pipeline.schemas import Table
+from pipeline.stopping import shielded
 from pipeline.storage import TEMPORARY_SUFFIX, FileSystem, put_atomic
 
 _HEAD, _MANIFEST, _STAGING, _FRAGMENTS = "_head.json", "_manifest.json", "_staging", "fragments"
@@ -168,6 +169,7 @@ class TableStore:
 
     # -- writing: the driver
 
+    @shielded()
     def commit(
         self, partition: str, staged: Staged, inputs: Mapping[str, str], expected_rows: int | None = None
     ) -> Manifest:
@@ -207,6 +209,7 @@ class TableStore:
         if len(self._spent) >= _SPENT_AT_MOST:
             self._remove_spent()
 
+    @shielded()
     def remove(self, partition: str) -> None:
         """Take a partition away: its manifest first, so that no reader finds it half gone."""
         self._permit()
@@ -220,6 +223,7 @@ class TableStore:
             self._extra.update(facts)
             self._dirty = True
 
+    @shielded()
     def flush(self) -> None:
         """Write the head object if anything changed, and delete what was staged and is committed."""
         self._remove_spent()

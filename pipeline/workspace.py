@@ -15,6 +15,7 @@ from pipeline.errors import UserError
 from pipeline.failures import explain
 from pipeline.lease import SECONDS, Lease
 from pipeline.schemas import TABLES, Table
+from pipeline.stopping import shielded
 from pipeline.storage import RETRIES, FileSystem, is_local, open_filesystem, put_atomic, redact
 from pipeline.tablestore import TableStore
 
@@ -77,6 +78,7 @@ class Workspace:
         last = self.lease.look()
         return last is not None and last.state != "clean"
 
+    @shielded()
     def begin(self) -> None:
         """Take the lease, once, before the first write of a run.
 
@@ -102,10 +104,17 @@ class Workspace:
         for store in self._stores.values():
             store.flush()
 
+    @shielded()
     def end(self, clean: bool = True) -> None:
         """Give the lease back; ``clean``: the run came to its end and leaves nothing to sweep."""
         if self.lease.taken:
             self.lease.release(clean)
+
+    def drop_fragments(self) -> None:
+        """Forget what killed runs left of map stages that have been finished since."""
+        self.permit()
+        for store in self.stores():
+            store.drop_fragments()
 
     def sweep(self, keep_fragments: bool = True) -> list[str]:
         """Repair every table after a crash; returns the deleted objects' paths."""
@@ -162,7 +171,9 @@ def open_workspace(
     found = _asked(name, lambda: _read_identity(filesystem, root, name))
     if found is None:
         if collection is None:
-            raise UserError(f"found nothing at {name}: expected the folder that `imagetracks run --workspace` wrote to")
+            raise UserError(
+                f"no workspace at {redact(uri)}: expected the folder that `imagetracks run --workspace` wrote to"
+            )
         _asked(name, lambda: _refuse_foreign_folder(filesystem, root, name))
         return Workspace(place, collection, exists=False, lease_seconds=lease_seconds)
     if found["format"] > FORMAT:

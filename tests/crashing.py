@@ -86,6 +86,13 @@ class SharedDisk(CrashingFileSystem):
             type(self).disk = self
 
     @classmethod
+    def _strip_protocol(cls, path: Any) -> Any:
+        prefix = f"{cls.protocol}://"
+        if isinstance(path, str) and path.startswith(prefix):
+            path = path[len(prefix) :]
+        return super()._strip_protocol(path)
+
+    @classmethod
     def fresh(cls) -> "SharedDisk":
         """An empty disk."""
         cls.disk = None

@@ -1,7 +1,10 @@
 """A real S3-speaking server as a process of its own, whose requests are counted."""
 
+import http.client
+import json
 import os
 import re
+import secrets
 import socket
 import subprocess
 import sys
@@ -12,7 +15,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from unittest.mock import patch
+from urllib.parse import urlsplit
 
+import boto3
 import s3fs
 
 from pipeline.s3 import S3
@@ -32,13 +37,38 @@ class S3Server:
         return s3fs.S3FileSystem(endpoint_url=self.endpoint, key="x", secret="x", skip_instance_cache=True)  # noqa: S106
 
     @contextmanager
-    def counted(self) -> Iterator[Counter[str]]:
-        """Requests of a block of code: GET of objects, HEAD, LIST, PUT, …"""
+    def counted(self, below: str = "") -> Iterator[Counter[str]]:
+        """Requests of a block of code, of all objects or those below a place: GET, HEAD, LIST, PUT, …"""
         before = len(_REQUEST.findall(self.log.read_text()))
         counts: Counter[str] = Counter()
         yield counts
         for method, target in _REQUEST.findall(self.log.read_text())[before:]:
-            counts["LIST" if "list-type=2" in target else method] += 1
+            if f"/{below}" in target:
+                counts["LIST" if "list-type=2" in target else method] += 1
+
+    @contextmanager
+    def reader(self) -> Iterator[dict[str, str]]:
+        """Credentials of somebody who may list and read, no more; the server looks at them for so long."""
+        iam = boto3.client(
+            "iam", endpoint_url=self.endpoint, region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x"
+        )
+        name = f"reader-{secrets.token_hex(4)}"
+        may = {"Effect": "Allow", "Action": ["s3:Get*", "s3:List*"], "Resource": "*"}
+        iam.create_user(UserName=name)
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [may]})
+        iam.put_user_policy(UserName=name, PolicyName="read", PolicyDocument=policy)
+        key = iam.create_access_key(UserName=name)["AccessKey"]
+        self._set_requests_before_authentication("0")
+        try:
+            yield {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
+        finally:
+            self._set_requests_before_authentication("inf")
+
+    def _set_requests_before_authentication(self, count: str) -> None:
+        connection = http.client.HTTPConnection(urlsplit(self.endpoint).netloc)
+        connection.request("POST", "/moto-api/reset-auth", count)
+        assert connection.getresponse().status == 200
+        connection.close()
 
 
 @contextmanager

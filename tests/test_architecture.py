@@ -17,7 +17,7 @@ ALLOWED = {
     "reports": {"reports", "compute", "schemas", "errors", "stages", "field_types", "plain_yaml"},
     "sample": {"sample", "errors"},
     "runtime": {*PACKAGES, "config", "workspace", "tablestore", "parts", "storage", "digests", "schemas", "errors"}
-    | {"params", "resources", "failures"},
+    | {"params", "resources", "failures", "stopping"},
 }
 
 

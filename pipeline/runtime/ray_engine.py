@@ -24,6 +24,7 @@ from pipeline.errors import ImagetracksError, UserError, WorkerDiedError
 from pipeline.resources import Resources
 from pipeline.runtime.engine import Call, Fragment, MapJob, Progress
 from pipeline.runtime.ray_workers import FragmentSink, GuardedRead, GuardedWorker, Tally, run_call, told
+from pipeline.stopping import handlers_kept
 
 _TASK_CPUS = 0.25
 """CPUs a reading or writing task asks for: little, so that a pool of actors never starves it (RAY.md §2)."""
@@ -74,8 +75,7 @@ class RayEngine:
             GuardedRead(job.read, tally),
             batch_size=None,
             batch_format="pyarrow",
-            num_cpus=self._reader_cpus(job),
-            max_retries=self._retries,
+            **self._reading(job),
         )
         if job.worker:
             dataset = dataset.map_batches(
@@ -90,7 +90,7 @@ class RayEngine:
         sink = FragmentSink(job.write, tally)
         with _polled(tally, progress) as seen:
             try:
-                dataset.write_datasink(sink, ray_remote_args={"num_cpus": _TASK_CPUS, "max_retries": self._retries})
+                dataset.write_datasink(sink, ray_remote_args=self._reading(job))
             except Exception as error:
                 _explain(error)
         refusal = told(tally)
@@ -149,9 +149,13 @@ class RayEngine:
     def _gpu(self, job: MapJob) -> bool:
         return job.wants_gpu and self._gpus > 0
 
-    def _reader_cpus(self, job: MapJob) -> float:
-        """A reader that decodes (no worker behind it) is one core's work; one that feeds a worker is light."""
-        return _TASK_CPUS if job.worker else 1
+    def _reading(self, job: MapJob) -> dict[str, Any]:
+        """Of tasks that read and write.
+
+        A reader that decodes is one core's work, and writes what it has read itself: Ray Data makes one task of two
+        steps that ask for the same.  One that feeds a worker is light.
+        """
+        return {"num_cpus": _TASK_CPUS if job.worker else 1, "max_retries": self._retries}
 
     def _pool(self, job: MapJob) -> dict[str, Any]:
         if self._gpu(job):
@@ -163,7 +167,7 @@ class RayEngine:
 def _connect(address: str | None, resources: Resources) -> None:
     logging.getLogger("ray").setLevel(logging.ERROR)
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    with _without_noise():
+    with handlers_kept(), _without_noise():
         if address and address != "local":
             try:
                 ray.init(address=address, **quiet)

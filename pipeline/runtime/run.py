@@ -49,13 +49,16 @@ def _run(request: Request, config: Config, make_engine: Callable[[], Engine], re
     workspace = open_workspace(request.workspace, collection, resources.retries, resources.lease_seconds)
     context = Context(workspace, config, make_engine, reporter, request.dates)
     try:
-        if workspace.left_unclean():
+        unclean = workspace.left_unclean()
+        if unclean:
             workspace.sweep()
         run_ingest(context, request.collection, request.manifest)
         run_fingerprints(context)
         run_projection(context, request.refit)
         for stage in DATE_STAGES:
             run_stage(context, stage)
+        if unclean:
+            workspace.drop_fragments()
     except BaseException:
         with suppress(Exception):  # what stopped the run is what is told
             context.close(clean=False)

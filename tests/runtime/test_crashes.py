@@ -54,6 +54,8 @@ def test_a_run_that_dies_at_a_write_is_made_good_by_the_next(
     collection: Collection, undisturbed: tuple[dict[str, dict[str, pa.Table]], set[str], int]
 ) -> None:
     expected, parts, total = undisturbed
+    assert len(parts) > 20
+    assert total > 50
     moments = [(change, after) for change in range(1, total + 1) for after in (False, True)]
     for change, after in random.Random(0).sample(moments, SAMPLED or len(moments)):
         SharedDisk.fresh().arm(change, after)

@@ -8,7 +8,8 @@ import numpy.typing as npt
 from pipeline.compute.linking.cohorts import closeness, levels, normalise
 from pipeline.compute.linking.matching import Edges
 from pipeline.compute.linking.memory import GAP_BINS, Memory, gap_bin
-from pipeline.compute.linking.model import Fit, Problem, fine_histogram, fit
+from pipeline.compute.linking.model import Fit, Problem, fit
+from pipeline.compute.linking.tail import fine_histogram
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
@@ -47,15 +48,16 @@ def decide(
     close = closeness(similarity)
     usual = before.level_sum / before.levels if before.levels else None
     scores = normalise(close, usual)
+    comparable = scores is not None
     if scores is None:
         scores = np.zeros_like(close)
     edges = _candidates(scores, candidates)
     score = scores[edges.row, edges.column].astype(np.float64)
     bins = gap_bin(gaps)
     offered = np.bincount(bins, minlength=len(GAP_BINS)).astype(np.float64)
-    problem = Problem(edges, score, bins[edges.column], fine_histogram(scores), offered)
+    problem = Problem(edges, score, bins[edges.column], fine_histogram(scores), offered, comparable)
     found = fit(problem, before)
-    chosen = _choose(found.probability, before, false_link_rate)
+    chosen = _choose(found.probability, before, false_link_rate if comparable else 1.0)
     return _decisions(similarity, scores, problem, found, chosen, before)
 
 

@@ -1,0 +1,249 @@
+"""Collection and workspace on S3: the same tables as on folders, and how many requests they cost."""
+
+import pickle
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline import parts
+from pipeline.errors import BusyError
+from pipeline.lease import Lease
+from pipeline.runtime.sources import list_collection
+from pipeline.s3 import S3
+from pipeline.stages.ingest import SourceParams
+from pipeline.storage import create, open_filesystem
+from tests.collections import Collection
+from tests.commands import environment, imagetracks, leftovers, message_of, run_arguments
+from tests.runtime.runs import tables
+from tests.s3_server import S3Server, s3_server
+
+pytestmark = pytest.mark.slow
+
+NAMES = ("a b/x+y.jpg", "50%20.jpg", "#1.jpg", "k=v/é ü.jpg", "日本.jpg", "plain.jpg")
+DATES = ("2024-05-01", "2024-05-02", "2024-05-04", "2024-05-05", "2024-05-08")
+
+
+@pytest.fixture(scope="module")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    with s3_server(tmp_path_factory.mktemp("s3")) as server:
+        server.filesystem.mkdir("bucket")
+        yield server
+
+
+@pytest.fixture(scope="module")
+def collection(s3: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Collection:
+    """Photographs whose keys hold every sign that URLs have trouble with, in a folder and below s3://bucket/photos."""
+    made = Collection(tmp_path_factory.mktemp("photos"))
+    for day, date in enumerate(DATES):
+        for subject, name in enumerate(NAMES):
+            made.add(subject % 3, date, subject // 3, f"{day}/{name}")
+    s3.filesystem.pipe({f"bucket/photos/{key}": (made.root / key).read_bytes() for key in made.identity})
+    return made
+
+
+def comparable(workspace: Path | str) -> dict[str, dict[str, pa.Table]]:
+    """All tables without what says where an image lies."""
+    places = {"uri", "object_version"}
+    return {
+        table: {date: rows.drop_columns([c for c in rows.column_names if c in places]) for date, rows in dates.items()}
+        for table, dates in tables(workspace).items()
+    }
+
+
+@pytest.fixture(scope="module")
+def on_folders(collection: Collection, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    workspace = tmp_path_factory.mktemp("local") / "ws"
+    done = imagetracks(*run_arguments(collection.root, workspace))
+    assert done.returncode == 0, done.stderr
+    return workspace
+
+
+def test_a_run_on_s3_equals_one_on_folders_and_asks_little(
+    s3: S3Server, collection: Collection, on_folders: Path
+) -> None:
+    with s3.counted() as all_requests, s3.counted("bucket/photos/") as of_images:
+        done = imagetracks(*run_arguments("s3://bucket/photos", "s3://bucket/ws"))
+    assert done.returncode == 0, done.stderr
+    assert comparable("s3://bucket/ws") == comparable(on_folders)
+    images, written = len(collection.identity), parts_of("bucket/ws", s3)
+    assert of_images["GET"] <= 1.1 * images
+    assert of_images.total() - of_images["GET"] == 0
+    writes = sum(all_requests[kind] for kind in ("PUT", "POST", "DELETE", "HEAD"))
+    print(f"{images} images: {of_images['GET']} GET; {written} parts: {writes} writes; all: {dict(all_requests)}")
+    assert writes <= 4 * written
+    assert leftovers("s3://bucket/ws") == []
+
+    with s3.counted() as again:
+        done = imagetracks(*run_arguments("s3://bucket/photos", "s3://bucket/ws"))
+    assert "Nothing to do" in done.stdout
+    assert {kind for kind, count in again.items() if count} == {"GET", "LIST"}
+    assert again.total() <= 25
+
+
+def parts_of(workspace: str, s3: S3Server) -> int:
+    return sum(path.endswith(".parquet") for path in s3.filesystem.find(workspace))
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(600)
+def test_ray_workers_read_and_write_s3(s3: S3Server, collection: Collection, on_folders: Path) -> None:
+    assert len(collection.identity) == len(DATES) * len(NAMES)
+    run = ["run", "-c", "s3://bucket/photos", "-w", "s3://bucket/ray", "--set", "resources.num_cpus=1"]
+    done = imagetracks(*run, seconds=400)
+    assert done.returncode == 0, done.stderr
+    assert comparable("s3://bucket/ray") == comparable(on_folders)
+    assert leftovers("s3://bucket/ray") == []
+
+
+def test_readers_do_not_wait_for_the_lease_and_a_second_run_does_not_either(
+    s3: S3Server, collection: Collection
+) -> None:
+    assert collection.identity
+    done = imagetracks(*run_arguments("s3://bucket/photos", "s3://bucket/held", "--dates", DATES[0]))
+    assert done.returncode == 0, done.stderr
+    filesystem, folder = open_filesystem("s3://bucket/held/_lease")
+    lease = Lease(filesystem, folder, "s3://bucket/held", 60)
+    lease.take()
+    try:
+        assert imagetracks("status", "-w", "s3://bucket/held").returncode == 0
+        told = message_of(imagetracks(*run_arguments("s3://bucket/photos", "s3://bucket/held")), 75)
+        assert lease.run in told
+    finally:
+        lease.release(clean=True)
+
+
+def test_one_of_many_gets_the_lease(s3: S3Server) -> None:
+    assert s3.endpoint
+    filesystem, folder = open_filesystem("s3://bucket/raced/_lease")
+    leases, start, won = [Lease(filesystem, folder, "ws", 60) for _ in range(6)], threading.Barrier(6), list[Lease]()
+
+    def race(one: Lease) -> None:
+        one.look()
+        start.wait()
+        try:
+            one.take()
+        except BusyError:
+            return
+        won.append(one)
+
+    threads = [threading.Thread(target=race, args=(one,)) for one in leases]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(won) == 1
+    won[0].release(clean=True)
+
+
+def test_a_listing_of_several_thousand_keys(s3: S3Server) -> None:
+    keys = [f"bucket/many/{n % 3}/{n:05} {n}.jpg" for n in range(3300)]
+    s3.filesystem.pipe(dict.fromkeys(keys, b"x"))
+    with s3.counted() as requests:
+        objects, _ = list_collection("s3://bucket/many", None, SourceParams())
+    assert objects["uri"].to_pylist() == [f"s3://{key}" for key in sorted(keys)]
+    assert requests == {"LIST": 4}
+
+
+@pytest.mark.parametrize(
+    ("collection_uri", "workspace_uri", "said"),
+    [
+        ("s3://bucket/nothing", "s3://bucket/w1", "found no image at the collection s3://bucket/nothing"),
+        ("s3://no-such-bucket/x", "s3://bucket/w2", "collection s3://no-such-bucket/x"),
+        ("s3://bucket/photos", "s3://no-such-bucket/w", "there is no such bucket"),
+        ("s3://bucket/photos", "s3://bucket/photos", "is no workspace"),
+    ],
+)
+def test_places_that_are_not_there(
+    s3: S3Server, collection: Collection, collection_uri: str, workspace_uri: str, said: str
+) -> None:
+    assert collection.identity
+    assert said in message_of(imagetracks(*run_arguments(collection_uri, workspace_uri)), 2)
+    assert not s3.filesystem.find("bucket/w1") + s3.filesystem.find("bucket/w2")
+
+
+@pytest.mark.parametrize("there", ["collection", "workspace"])
+def test_missing_credentials(s3: S3Server, collection: Collection, tmp_path: Path, there: str) -> None:
+    assert collection.identity
+    places = ("s3://bucket/photos", tmp_path / "ws") if there == "collection" else (collection.root, "s3://bucket/none")
+    bare = {name: value for name, value in environment().items() if not name.startswith("AWS_")}
+    env = {**bare, "AWS_ENDPOINT_URL": s3.endpoint, "AWS_EC2_METADATA_DISABLED": "true", "HOME": str(tmp_path)}
+    told = message_of(imagetracks(*run_arguments(*places), env=env), 2)
+    assert "credentials" in told
+    assert there in told
+
+
+def test_a_bucket_in_which_writing_is_refused(s3: S3Server, collection: Collection) -> None:
+    assert collection.identity
+    with s3.reader() as credentials:
+        done = imagetracks(*run_arguments("s3://bucket/photos", "s3://bucket/refused"), env=environment(**credentials))
+        shown = imagetracks("status", "-w", "s3://bucket/ws", env=environment(**credentials))
+    told = message_of(done, 2)
+    assert "permission denied" in told
+    assert "s3://bucket/refused" in told
+    assert credentials["AWS_SECRET_ACCESS_KEY"] not in told
+    assert s3.filesystem.find("bucket/refused") == []
+    assert shown.returncode == 0, shown.stderr  # who may only read reads
+
+
+def test_of_two_creations_one_succeeds(s3: S3Server) -> None:
+    filesystem, path = open_filesystem("s3://bucket/created/x")
+    with s3.counted() as requests:
+        create(filesystem, path, b"one")
+    assert requests == {"PUT": 1}
+    with pytest.raises(FileExistsError):
+        create(filesystem, path, b"two")
+    assert filesystem.cat_file(path) == b"one"
+
+
+def test_copies_folders_and_deletions_cost_one_request_each(s3: S3Server) -> None:
+    filesystem, root = open_filesystem("s3://bucket/costs")
+    filesystem.pipe_file(f"{root}/a #%+é=", b"x")
+    with s3.counted() as requests:
+        filesystem.makedirs(f"{root}/folder", exist_ok=True)
+        filesystem.cp_file(f"{root}/a #%+é=", f"{root}/b #%+é=")
+    assert requests == {"PUT": 1}
+    with s3.counted() as requests:
+        filesystem.rm([f"{root}/a #%+é=", f"{root}/b #%+é=", f"{root}/never there"])
+    assert requests == {"POST": 1}
+    assert filesystem.find(root) == []
+    with pytest.raises(FileNotFoundError):
+        filesystem.rm(root, recursive=True)
+
+
+def test_what_a_store_keeps_though_it_was_to_delete_it_is_told(s3: S3Server) -> None:
+    filesystem, root = open_filesystem("s3://bucket/kept")
+    filesystem.pipe_file(f"{root}/a", b"x")
+    with s3.reader() as keys:
+        reader = S3(key=keys["AWS_ACCESS_KEY_ID"], secret=keys["AWS_SECRET_ACCESS_KEY"], endpoint_url=s3.endpoint)
+        with pytest.raises(PermissionError):
+            reader.rm([f"{root}/a"])
+    assert filesystem.cat_file(f"{root}/a") == b"x"
+
+
+def test_retries_travel_to_workers(s3: S3Server) -> None:
+    filesystem, _ = open_filesystem("s3://bucket/x", retries=7)
+    assert pickle.loads(pickle.dumps(filesystem)).tries == 8  # noqa: S301  (our own)
+    assert s3.endpoint
+
+
+def test_columns_of_a_large_part_are_read_by_ranges(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    filesystem, path = open_filesystem("s3://bucket/large.parquet")
+    rows = pa.table(
+        {"image_id": [f"{n:032x}" for n in range(20_000)], "blob": [bytes([n % 256]) * 50 for n in range(20_000)]}
+    )
+    sink = pa.BufferOutputStream()
+    pq.write_table(rows, sink, compression="none", use_dictionary=False, row_group_size=5000)
+    data = sink.getvalue().to_pybytes()
+    filesystem.pipe_file(path, data)
+    monkeypatch.setattr(parts, "_WHOLE_FILE_BYTES", 1000)
+    with s3.counted() as requests:
+        assert parts.read_part(filesystem, path, len(data), ["image_id"]).equals(rows.select(["image_id"]))
+        assert parts.read_rows(filesystem, path, len(data), (6000, 9000), ["blob"]).equals(
+            rows.select(["blob"]).slice(6000, 3000)
+        )
+    assert requests["HEAD"] == 0
+    assert requests["GET"] <= 10
