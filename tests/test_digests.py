@@ -58,7 +58,7 @@ def test_a_changed_value_changes_its_columns_digest_and_no_other(rows: list[dict
     other = [{**rows[0], column: rows[1][column]}, *rows[1:]]
     before, after = content_digests(table(rows)), content_digests(table(other))
     changed = {name for name in SCHEMA.names if before[name] != after[name]}
-    same = table(rows)[column].combine_chunks().equals(table(other)[column].combine_chunks())
+    same = repr(rows[0][column]) == repr(rows[1][column])  # repr: 0.0 equals -0.0, and is stored otherwise
     assert changed == (set() if same else {column})
 
 

@@ -23,7 +23,7 @@ from ray.util.annotations import RayDeprecationWarning
 from pipeline.errors import ImagetracksError, UserError, WorkerDiedError
 from pipeline.resources import Resources
 from pipeline.runtime.engine import Call, Fragment, MapJob, Progress
-from pipeline.runtime.ray_workers import FragmentSink, GuardedRead, GuardedWorker, Tally, run_call, told
+from pipeline.runtime.ray_workers import FragmentSink, GuardedRead, GuardedWorker, Tally, dismiss, run_call, told
 from pipeline.stopping import handlers_kept
 
 _TASK_CPUS = 0.25
@@ -70,30 +70,16 @@ class RayEngine:
             return []
         _set_data_context()
         tally = Tally.remote()  # type: ignore[attr-defined]  # added by ray.remote
-        dataset: ray.data.Dataset = ray.data.from_arrow(list(job.units))
-        dataset = dataset.map_batches(
-            GuardedRead(job.read, tally),
-            batch_size=None,
-            batch_format="pyarrow",
-            **self._reading(job),
-        )
-        if job.worker:
-            dataset = dataset.map_batches(
-                GuardedWorker,
-                fn_constructor_args=(job.worker, "cuda" if self._gpu(job) else "cpu", tally),
-                batch_size=job.rows,
-                batch_format="pyarrow",
-                max_restarts=-1,
-                max_task_retries=self._retries,
-                **self._pool(job),
-            )
         sink = FragmentSink(job.write, tally)
-        with _polled(tally, progress) as seen:
-            try:
-                dataset.write_datasink(sink, ray_remote_args=self._reading(job))
-            except Exception as error:
-                _explain(error)
-        refusal = told(tally)
+        try:
+            with _polled(tally, progress) as seen:
+                try:
+                    self._dataset(job, tally).write_datasink(sink, ray_remote_args=self._reading(job))
+                except Exception as error:
+                    _explain(error)
+            refusal = told(tally)
+        finally:
+            dismiss(tally)
         if refusal is not None:
             raise refusal
         seen.complete(sink.fragments, progress)
@@ -128,6 +114,23 @@ class RayEngine:
     def close(self) -> None:
         """Leave the cluster; a Ray that this engine started ends with it."""
         ray.shutdown()
+
+    def _dataset(self, job: MapJob, tally: Any) -> ray.data.Dataset:
+        dataset: ray.data.Dataset = ray.data.from_arrow(list(job.units))
+        dataset = dataset.map_batches(
+            GuardedRead(job.read, tally), batch_size=None, batch_format="pyarrow", **self._reading(job)
+        )
+        if not job.worker:
+            return dataset
+        return dataset.map_batches(
+            GuardedWorker,
+            fn_constructor_args=(job.worker, "cuda" if self._gpu(job) else "cpu", tally),
+            batch_size=job.rows,
+            batch_format="pyarrow",
+            max_restarts=-1,
+            max_task_retries=self._retries,
+            **self._pool(job),
+        )
 
     def _submit(self, one: Call, threads: int) -> Any:
         gpu = one.wants_gpu and self._gpus > 0

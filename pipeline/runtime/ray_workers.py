@@ -33,6 +33,7 @@ class Tally:
     def __init__(self) -> None:
         self._done, self._failed = 0, Counter[str]()
         self._error: list[BaseException] = []
+        self._actors: list[Any] = []
 
     def add(self, done: int, failed: Mapping[str, int]) -> None:
         """Count further rows, and those of them that failed, by their reason."""
@@ -42,6 +43,14 @@ class Tally:
     def total(self) -> tuple[int, dict[str, int]]:
         """Rows done, and those that failed by their reason."""
         return self._done, dict(self._failed)
+
+    def enlist(self, actor: Any) -> None:
+        """Remember an actor of the job's pool."""
+        self._actors.append(actor)
+
+    def actors(self) -> list[Any]:
+        """All actors of the job's pool, dead ones too."""
+        return self._actors
 
     def stop(self, error: BaseException) -> None:
         """Remember the error, if it is the first."""
@@ -57,6 +66,14 @@ def told(tally: Any) -> BaseException | None:
     with suppress(RayError):
         return next(iter(ray.get(tally.error.remote())), None)
     return None
+
+
+def dismiss(tally: Any) -> None:
+    """End what the job has started: an actor that Ray Data restarts as the job ends would keep its CPU for ever."""
+    with suppress(RayError):
+        for actor in ray.get(tally.actors.remote()):
+            ray.kill(actor)
+    ray.kill(tally)
 
 
 def guarded(tally: Any, work: Callable[[], Iterable[T]]) -> Iterator[T]:
@@ -98,6 +115,7 @@ class GuardedWorker:
     def __init__(self, build: Callable[..., Callable[[pa.Table], pa.Table]], device: str, tally: Any) -> None:
         self._build, self._device, self._tally = build, device, tally
         self._work: Callable[[pa.Table], pa.Table] | None = None
+        tally.enlist.remote(ray.get_runtime_context().current_actor)
 
     def __call__(self, rows: pa.Table) -> Iterator[pa.Table]:
         """The worker's table for the rows."""

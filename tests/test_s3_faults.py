@@ -1,0 +1,268 @@
+"""S3 through a proxy that slows down, resets, cuts, refuses and changes things under way.
+
+A run either comes to its end with the tables of an undisturbed one, or fails in a line or three and leaves a workspace
+that the next run continues.
+"""
+
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from threading import Lock
+
+import pyarrow as pa
+import pytest
+
+from pipeline import storage
+from pipeline.errors import ImagetracksError
+from pipeline.lease import Lease
+from pipeline.runtime.fetching import fetch
+from pipeline.runtime.sources import list_collection
+from pipeline.s3 import S3, GaveUpError
+from pipeline.stages.ingest import SourceParams
+from pipeline.storage import open_filesystem
+from tests.collections import Collection, small
+from tests.commands import environment, imagetracks, leftovers, message_of, run_arguments
+from tests.proxy import Proxy, Seen, proxied
+from tests.runtime.runs import run_local, tables
+from tests.s3_server import S3Server, forget_connections, s3_server
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    with s3_server(tmp_path_factory.mktemp("s3")) as server:
+        server.filesystem.mkdir("bucket")
+        yield server
+
+
+@pytest.fixture(scope="module")
+def collection(s3: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Collection:
+    made = small(tmp_path_factory.mktemp("photos"), subjects=2, shots=1)
+    upload(s3, made)
+    return made
+
+
+def upload(s3: S3Server, made: Collection, prefix: str = "photos") -> None:
+    s3.filesystem.pipe({f"bucket/{prefix}/{key}": (made.root / key).read_bytes() for key in made.identity})
+
+
+@pytest.fixture(scope="module")
+def undisturbed(s3: S3Server, collection: Collection) -> dict[str, dict[str, pa.Table]]:
+    assert s3.endpoint
+    assert collection.identity
+    run_local("s3://bucket/photos", "s3://bucket/undisturbed")  # type: ignore[arg-type]
+    return tables("s3://bucket/undisturbed")
+
+
+@pytest.fixture
+def proxy(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+    """A proxy that everything passes through which is opened from now on; pauses between tries are short."""
+    with proxied(s3.endpoint) as one:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", one.endpoint)
+        monkeypatch.setattr(storage, "FIRST_PAUSE", 0.01)
+        forget_connections()
+        yield one
+        forget_connections()
+
+
+def run(workspace: str, *overrides: str, collection: str = "s3://bucket/photos") -> None:
+    run_local(collection, workspace, *overrides)  # type: ignore[arg-type]
+
+
+def now_and_then(share: float, seed: int, *fates: str) -> Callable[[Seen], str | None]:
+    """A seeded share of all requests meets one of the fates."""
+    dice, lock = random.Random(seed), Lock()
+
+    def judge(_: Seen) -> str | None:
+        with lock:
+            return dice.choice(fates) if dice.random() < share else None
+
+    return judge
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_run_comes_through_all_that_passes(
+    seed: int, proxy: Proxy, undisturbed: dict[str, dict[str, pa.Table]]
+) -> None:
+    proxy.judge = now_and_then(0.2, seed, "SlowDown", "InternalError", "reset", "lost", "cut")
+    run(f"s3://bucket/rough{seed}", "resources.retries=12")
+    met = {fate for fate, _ in proxy.done}
+    assert met == {"SlowDown", "InternalError", "reset", "lost", "cut"}
+    assert any(seen.is_write() for _, seen in proxy.done)
+    assert any(seen.is_image() for _, seen in proxy.done)
+    proxy.heal()
+    assert tables(f"s3://bucket/rough{seed}") == undisturbed
+    assert leftovers(f"s3://bucket/rough{seed}") == []
+
+
+def test_a_burst_of_slow_down_is_waited_for(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pauses double and are drawn, and come to an end."""
+    monkeypatch.setattr(storage, "FIRST_PAUSE", 0.1)
+    proxy.judge = lambda seen: "SlowDown" if len(proxy.seen) <= 3 else None
+    filesystem, path = open_filesystem("s3://bucket/burst")
+    filesystem.pipe_file(path, b"x")
+    times = [seen.at for seen in proxy.seen]
+    pauses = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+    assert len(pauses) == 3
+    for pause, longest in zip(pauses, (0.1, 0.2, 0.4), strict=True):
+        assert pause >= longest / 2
+    drawn = {round(storage.pause(1), 6) for _ in range(20)}
+    assert len(drawn) > 1
+    assert storage.pause(50) <= storage.LONGEST_PAUSE
+
+
+@pytest.mark.parametrize("fate", ["SlowDown", "reset", "cut"])
+@pytest.mark.parametrize("retries", [0, 2])
+def test_tries_are_bounded(fate: str, retries: int, proxy: Proxy) -> None:
+    proxy.judge = lambda _: fate
+    filesystem, path = open_filesystem("s3://bucket/photos/card0/s0_20240501_0.jpg", retries)
+    with pytest.raises(GaveUpError):
+        filesystem.cat_file(path)
+    assert len(proxy.seen) == retries + 1
+
+
+def test_a_refusal_is_not_tried_again(proxy: Proxy) -> None:
+    proxy.judge = lambda _: "AccessDenied"
+    filesystem, path = open_filesystem("s3://bucket/x")
+    with pytest.raises(PermissionError):
+        filesystem.cat_file(path)
+    with pytest.raises(PermissionError):
+        filesystem.pipe_file(path, b"x")
+    assert len(proxy.seen) == 2
+
+
+def test_a_store_that_says_nothing_is_not_waited_for(proxy: Proxy) -> None:
+    proxy.judge = lambda _: "hang"
+    filesystem = S3(tries=2, config_kwargs={"read_timeout": 0.3})
+    objects = pa.table({"uri": ["s3://bucket/photos/a.jpg"], "size": pa.array([None], pa.int64())})
+    assert fetch(objects, filesystem, 4)["reason"].to_pylist() == ["timed_out"]
+    assert len(proxy.seen) == 2
+
+
+def after(writes: int, fate: str) -> Callable[[Seen], str | None]:
+    """From the n-th write on, all writes meet the fate."""
+    count = 0
+
+    def judge(seen: Seen) -> str | None:
+        nonlocal count
+        count += seen.is_write()
+        return fate if seen.is_write() and count > writes else None
+
+    return judge
+
+
+@pytest.mark.parametrize(
+    ("fate", "writes", "exit_code"),
+    [("SlowDown", 0, 1), ("reset", 6, 1), ("lost", 30, 1), ("AccessDenied", 12, 2), ("InternalError", 45, 1)],
+)
+def test_a_store_that_stays_away_ends_the_run_and_the_next_one_goes_on(
+    fate: str, writes: int, exit_code: int, proxy: Proxy, undisturbed: dict[str, dict[str, pa.Table]]
+) -> None:
+    workspace = f"s3://bucket/away-{fate}"
+    proxy.judge = after(writes, fate)
+    with pytest.raises(ImagetracksError) as told:
+        run(workspace, "resources.retries=1")
+    assert told.value.exit_code == exit_code
+    assert workspace in str(told.value)
+    assert len(str(told.value).splitlines()) <= 3
+    proxy.heal()
+    run(workspace)
+    assert tables(workspace) == undisturbed
+    assert leftovers(workspace) == []
+
+
+def test_the_command_says_so_in_three_lines(s3: S3Server, collection: Collection, tmp_path: Path) -> None:
+    assert collection.identity
+    with proxied(s3.endpoint) as proxy:
+        proxy.judge = after(8, "SlowDown")
+        done = imagetracks(
+            *run_arguments("s3://bucket/photos", "s3://bucket/told", "--set", "resources.retries=1"),
+            env=environment(AWS_ENDPOINT_URL=proxy.endpoint, HOME=str(tmp_path)),
+        )
+    told = message_of(done, 1)
+    assert "SlowDown" in told
+    assert "the next run goes on from there" in told
+
+
+@pytest.mark.parametrize(
+    ("fate", "reason"), [("AccessDenied", "permission_denied"), ("cut", "io_error"), ("SlowDown", "io_error")]
+)
+def test_an_image_that_cannot_be_read_is_a_row_that_the_next_run_mends(
+    fate: str, reason: str, proxy: Proxy, undisturbed: dict[str, dict[str, pa.Table]]
+) -> None:
+    workspace = f"s3://bucket/row-{fate}"
+    key = "photos/card0/s1_20240502_0.jpg"
+    proxy.judge = lambda seen: fate if seen.method == "GET" and seen.path.endswith(key) else None
+    run(workspace, "resources.retries=1")
+    images = pa.concat_tables(tables(workspace)["images"].values())
+    reasons = dict(zip(images["uri"].to_pylist(), images["reason"].to_pylist(), strict=True))
+    assert reasons.pop(f"s3://bucket/{key}") == reason
+    assert set(reasons.values()) == {None}
+    proxy.heal()
+    run(workspace)
+    for name, dates in undisturbed.items():
+        if name != "projection":  # fitted on the images that there were, once
+            assert list(tables(workspace)[name]) == list(dates), name
+    assert tables(workspace)["images"] == undisturbed["images"]
+    assert tables(workspace)["fingerprints"] == undisturbed["fingerprints"]
+
+
+def test_objects_that_change_under_the_run_are_rows_and_the_next_run_sees_the_rest(
+    s3: S3Server, collection: Collection, proxy: Proxy
+) -> None:
+    """While the first image is read one is deleted, one replaced and one added."""
+    upload(s3, collection, "moving")
+    first, *_, replaced, deleted = sorted(collection.identity)
+    done = Lock()
+
+    def judge(seen: Seen) -> None:
+        if seen.is_image() and done.acquire(blocking=False):
+            s3.filesystem.rm_file(f"bucket/moving/{deleted}")
+            s3.filesystem.pipe_file(f"bucket/moving/{replaced}", (collection.root / first).read_bytes() + b"\0")
+            s3.filesystem.pipe_file("bucket/moving/new.jpg", (collection.root / first).read_bytes())
+
+    proxy.judge = judge
+    run("s3://bucket/moved", "resources.fetch_concurrency=1", collection="s3://bucket/moving")
+    images = pa.concat_tables(tables("s3://bucket/moved")["images"].values())
+    reasons = dict(zip(images["uri"].to_pylist(), images["reason"].to_pylist(), strict=True))
+    assert reasons.pop(f"s3://bucket/moving/{deleted}") == "not_found"
+    assert reasons.pop(f"s3://bucket/moving/{replaced}") == "changed"
+    assert set(reasons.values()) == {None}
+    proxy.heal()
+    run("s3://bucket/moved", "ingest.on_vanished=drop", collection="s3://bucket/moving")
+    run("s3://bucket/moved-scratch", "ingest.on_vanished=drop", collection="s3://bucket/moving")
+    assert tables("s3://bucket/moved")["images"] == tables("s3://bucket/moved-scratch")["images"]
+    assert tables("s3://bucket/moved")["fingerprints"] == tables("s3://bucket/moved-scratch")["fingerprints"]
+
+
+def test_a_listing_that_changes_between_its_pages(s3: S3Server, proxy: Proxy) -> None:
+    keys = [f"{n:04}.jpg" for n in range(1005)]
+    s3.filesystem.pipe({f"bucket/pages/{key}": b"x" for key in keys})
+    changed = Lock()
+
+    def judge(seen: Seen) -> str | None:
+        if "continuation-token" not in seen.path:
+            return None
+        if changed.acquire(blocking=False):  # after the first page, and that page's second half is lost once
+            s3.filesystem.rm([f"bucket/pages/{keys[3]}", f"bucket/pages/{keys[1002]}"])
+            s3.filesystem.pipe_file("bucket/pages/1003b.jpg", b"x")
+            return "cut"
+        return None
+
+    proxy.judge = judge
+    objects, filesystem = list_collection("s3://bucket/pages", None, SourceParams())
+    found = objects["key"].to_pylist()
+    assert found == sorted({*keys, "1003b.jpg"} - {keys[1002]})
+    assert fetch(objects.slice(3, 1), filesystem, 1)["reason"].to_pylist() == ["not_found"]
+
+
+def test_a_lease_whose_confirmation_was_lost_is_had(proxy: Proxy) -> None:
+    filesystem, folder = open_filesystem("s3://bucket/lost-answer/_lease")
+    lease = Lease(filesystem, folder, "ws", 60)
+    lease.look()
+    proxy.judge = lambda seen: "lost" if seen.method == "PUT" and not proxy.done else None
+    lease.take()
+    assert [fate for fate, _ in proxy.done] == ["lost"]
+    lease.check()
+    lease.release(clean=True)
