@@ -30,11 +30,11 @@ run: $(INSTALLED) ## Make the sample, run the pipeline on it, score it and draw 
 	@$(BIN)/imagetracks picture --workspace $(OUT)/workspace $(OUT)/tracks.png
 
 test: lint ## Lint and run every test, the fast ones first
-	$(BIN)/python -m pytest -m "not slow and not ray and not gpu"
+	$(BIN)/python -m pytest -n 2 -m "not slow and not ray and not gpu"
 	$(BIN)/python -m pytest -m "(slow or ray) and not gpu"
 
 test-unit: $(INSTALLED) ## The fast tests alone
-	$(BIN)/python -m pytest -m "not slow and not ray and not gpu"
+	$(BIN)/python -m pytest -n 2 -m "not slow and not ray and not gpu"
 
 test-gpu: $(INSTALLED) ## Compare CPU and GPU, where there is a GPU
 	$(BIN)/python -m pytest -m gpu

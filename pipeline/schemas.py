@@ -142,7 +142,7 @@ IMAGES = Table(
         Column(
             "pixels",
             pa.binary(),
-            "The upright, shrunken image as JPEG (or the object's bytes where it is small).",
+            "The upright, shrunken image as JPEG; a small one as PNG or in its own bytes.",
             True,
         ),
         Column(

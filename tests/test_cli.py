@@ -11,6 +11,7 @@ import pytest
 
 from tests.collections import small
 
+pytestmark = pytest.mark.slow  # each starts the command anew
 BIN = Path(sys.executable).parent / "imagetracks"
 
 
@@ -53,7 +54,6 @@ def test_a_mistake_gets_a_message_and_exit_code_2(words: list[str], said: str, t
     assert not (tmp_path / "ws").exists()
 
 
-@pytest.mark.slow
 def test_from_photographs_to_a_picture(tmp_path: Path) -> None:
     collection = small(tmp_path / "photos")
     run = ("run", "-c", collection.root, "-w", tmp_path / "ws", "--engine", "local")

@@ -1,5 +1,7 @@
 """RGB pixels: turned upright, shrunk, and encoded as the JPEG that later stages read."""
 
+import io
+
 import numpy as np
 import numpy.typing as npt
 import simplejpeg
@@ -75,3 +77,12 @@ def shrunken_size(height: int, width: int, image_px: int) -> tuple[int, int]:
 def encode(rgb: Pixels, quality: int) -> bytes:
     """JPEG of RGB pixels, 4:2:0 as cameras write it."""
     return bytes(simplejpeg.encode_jpeg(np.ascontiguousarray(rgb), quality=quality, colorsubsampling="420"))
+
+
+def encode_png(rgb: Pixels) -> bytes:
+    """PNG bytes of an RGB image, lossless; the same for the same pixels."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(rgb).save(buffer, format="PNG")
+    return buffer.getvalue()

@@ -28,7 +28,7 @@ from pipeline.schemas import IMAGES
 from pipeline.stages.ingest import IngestParams, SourceParams, flag_duplicates
 from pipeline.tablestore import TableStore
 
-VERSION = 1
+VERSION = 2
 
 _KNOWN = ("image_id", "object_version", "reason", "vanished")
 

@@ -91,7 +91,7 @@ class RayEngine:
         Many calls get one thread each, few share the CPUs out (RAY.md §11).
         """
         listed = list(calls)
-        threads = self._threads or max(1, self._cpus // max(1, len(listed)))
+        threads = self._threads or min(_largest_node(), max(1, self._cpus // max(1, len(listed))))
         waiting, running, died = iter(listed), dict[Any, Call](), list[tuple[Call, RayError]]()
         for one in islice(waiting, 2 * self._cpus):
             running[self._submit(one, threads)] = one
@@ -134,8 +134,9 @@ class RayEngine:
 
     def _submit(self, one: Call, threads: int) -> Any:
         gpu = one.wants_gpu and self._gpus > 0
-        options = {"num_gpus": 1, "num_cpus": 0} if gpu else {"num_cpus": min(threads, self._cpus)}
-        task = run_call.options(**options, max_retries=self._retries)
+        # One CPU whatever the threads: more could wait for ever for a node that is lost, or that never was so large.
+        options = {"num_gpus": 1, "num_cpus": 0} if gpu else {"num_cpus": 1}
+        task = run_call.options(**options, max_retries=self._retries, scheduling_strategy="SPREAD")
         return task.remote(one.function, one.arguments, threads, gpu)
 
     def _died(self, died: list[tuple[Call, RayError]]) -> WorkerDiedError:
@@ -208,6 +209,12 @@ def _without_noise() -> Iterator[None]:
         finally:
             os.dup2(kept, 2)
             os.close(kept)
+
+
+def _largest_node() -> int:
+    """CPUs of the largest node that is up."""
+    nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+    return max([1, *(int(node["Resources"].get("CPU", 0)) for node in nodes if node["Alive"])])
 
 
 class _Seen:
