@@ -270,7 +270,8 @@ def guarded(command: Callable[[], object]) -> None:
             raise
         # Whatever was raised last, the signal was why.
         name = signal.Signals(number).name
-        err.print(f"imagetracks: stopped by {name}; what was committed stays and the next run goes on from there")
+        goes_on = "what was committed stays and the next run goes on from there"
+        err.print(f"imagetracks: stopped by {name}; {goes_on}", markup=False, soft_wrap=True)
         sys.exit(128 + number)
 
 

@@ -53,9 +53,10 @@ class Holder:
 
     def is_active(self) -> bool:
         """Whether the run may still be writing: it holds the lease, in time, and is not known to be dead."""
-        return self.state == "held" and time.time() < self.until and not self._is_gone()
+        return self.state == "held" and time.time() < self.until and not self.is_gone()
 
-    def _is_gone(self) -> bool:
+    def is_gone(self) -> bool:
+        """Whether its process is known to be dead; one elsewhere never is."""
         if not self.place or self.place != _place():
             return False
         if self.pid == os.getpid() and self.started == _started(self.pid):
@@ -130,8 +131,13 @@ class Lease:
                 self._renew()
 
     def release(self, clean: bool) -> None:
-        """Give it back; ``clean`` if the run came to its end.  A lease that was lost is left to who has it."""
+        """Give it back; ``clean`` if the run came to its end.  A lease that was lost is left to who has it.
+
+        Where the run before did not end but was cut off, it may wake up and leave what it had begun: then the next
+        run is to look for that too.
+        """
         self._stop.set()
+        clean = clean and (self._seen is None or self._seen.state != "held" or self._seen.is_gone())
         with self._lock:
             own, self._own = self._own, None
             _ACTIVE.discard(self.run)

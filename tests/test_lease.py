@@ -127,6 +127,19 @@ def test_one_from_another_machine_holds_until_it_expires(lease: MakeLease, tmp_p
     assert files(tmp_path) == ["00000004.json"]
 
 
+def test_after_one_that_was_cut_off_the_next_run_looks_once_more(lease: MakeLease, tmp_path: Path) -> None:
+    plant(tmp_path, until=time.time() - 1)
+    states = []
+    for _ in range(2):
+        one = lease()
+        one.take()
+        one.release(clean=True)
+        last = lease().look()
+        assert last is not None
+        states.append(last.state)
+    assert states == ["unclean", "clean"]
+
+
 def test_one_that_is_renewed_after_all_is_not_broken(lease: MakeLease, tmp_path: Path) -> None:
     plant(tmp_path, until=time.time() - 1)
     one = lease()

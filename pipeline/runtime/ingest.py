@@ -22,7 +22,7 @@ from pipeline.runtime.context import Context
 from pipeline.runtime.engine import Call, Fragment
 from pipeline.runtime.fragments import Pieces, compose
 from pipeline.runtime.reading import WORD_DIGITS, FailureGuard, read_as, read_work
-from pipeline.runtime.sources import list_collection
+from pipeline.runtime.sources import list_collection, refuse_absent
 from pipeline.runtime.staleness import parameters
 from pipeline.schemas import IMAGES
 from pipeline.stages.ingest import IngestParams, SourceParams, flag_duplicates
@@ -53,6 +53,8 @@ def run_ingest(context: Context, collection: str, manifest: str | None) -> None:
     inputs = image_inputs(params)
     stage = digest(inputs)
     listing, filesystem = list_collection(collection, manifest, params, context.config.resources.retries)
+    if params.on_absent == "refuse":
+        refuse_absent(listing, lambda: _ids(store))
     listing = _with_versions(listing)
     state = {"stage": stage, "listing": digest(content_digests(listing.select(["image_id", "object_version"])))}
     if dict(store.extra) == state and not _has_transient_failures(store):
@@ -150,6 +152,12 @@ def _word(text: str) -> str:
 
 def _has_transient_failures(store: TableStore) -> bool:
     return any(reason in TRANSIENT for one in store.partitions.values() for reason in one.failed)
+
+
+def _ids(store: TableStore) -> pa.Array:
+    """The ids of all images that the workspace has."""
+    ids = [store.read(date, ["image_id"], one)["image_id"] for date, one in store.partitions.items()]
+    return pa.concat_arrays([chunk for column in ids for chunk in column.chunks] or [pa.array([], pa.string())])
 
 
 def _known(store: TableStore, redo: bool) -> pa.Table:

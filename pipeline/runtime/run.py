@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from pipeline.config import Config
+from pipeline.errors import UserError
 from pipeline.failures import explain
 from pipeline.runtime.context import Context, Reporter
 from pipeline.runtime.engine import Engine
@@ -13,6 +14,7 @@ from pipeline.runtime.fit import run_projection
 from pipeline.runtime.ingest import run_ingest
 from pipeline.runtime.steps import run_stage
 from pipeline.stages.catalog import DATE_STAGES
+from pipeline.stages.fingerprint import extractor_digest, min_side
 from pipeline.storage import redact
 from pipeline.workspace import collection_name, open_workspace
 
@@ -45,6 +47,8 @@ def run(request: Request, config: Config, make_engine: Callable[[], Engine], rep
 
 
 def _run(request: Request, config: Config, make_engine: Callable[[], Engine], reporter: Reporter) -> Context:
+    _refuse_too_few_pixels(config)
+    extractor_digest(config.fingerprint)  # a weights file that cannot be read is told before hours of ingest
     collection, resources = collection_name(request.collection), config.resources
     workspace = open_workspace(request.workspace, collection, resources.retries, resources.lease_seconds)
     context = Context(workspace, config, make_engine, reporter, request.dates)
@@ -65,3 +69,14 @@ def _run(request: Request, config: Config, make_engine: Callable[[], Engine], re
         raise
     context.close()
     return context
+
+
+def _refuse_too_few_pixels(config: Config) -> None:
+    """An extractor that would be given enlarged pixels is refused (DESIGN.md §5)."""
+    needed, given = min_side(config.fingerprint), config.ingest.image_px
+    if given != "original" and given < needed:
+        raise UserError(
+            f"fingerprint.extractor {config.fingerprint.extractor} needs {needed} pixels on the shorter side, and "
+            f"ingest.image_px keeps {given}\nset ingest.image_px={needed} or more (the images are then read again), "
+            "or choose another extractor"
+        )

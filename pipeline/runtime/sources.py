@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeVar
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.compute.identity import image_id
 from pipeline.errors import UserError
@@ -15,7 +16,9 @@ from pipeline.schemas import MICROSECONDS
 from pipeline.stages.ingest import SourceParams
 from pipeline.storage import RETRIES, FileSystem, is_local, open_filesystem, redact
 
-__all__ = ["Listing", "fetch", "list_collection"]
+__all__ = ["Listing", "fetch", "list_collection", "refuse_absent"]
+
+_SHOWN = 3
 
 T = TypeVar("T")
 
@@ -83,6 +86,30 @@ def list_collection(
         ids, f"the manifest {redact(manifest_uri)} gives to two images the id", "an id of its own", manifest.ids
     )
     return Listing(_manifest_objects(places, entries_by_place, ids, manifest), filesystem)
+
+
+def refuse_absent(objects: pa.Table, known: Callable[[], pa.Array]) -> None:
+    """Refuse a listing with objects that a manifest names, that are not there and that no run has ever seen.
+
+    One that was there once is a loss that the next run reports as a row; one that never was is a slip in the manifest.
+
+    Args:
+        objects: a listing's.
+        known: gives the ids of all images that the workspace has.
+
+    Raises:
+        UserError: there are some; names the first.
+    """
+    absent = objects.filter(pc.equal(objects["object_version"], ABSENT))
+    if not absent.num_rows:
+        return
+    new = absent.filter(pc.invert(pc.is_in(absent["image_id"], value_set=known())))["key"].to_pylist()
+    if new:
+        shown = ", ".join(new[:_SHOWN]) + (", …" if len(new) > _SHOWN else "")
+        raise UserError(
+            f"{len(new)} of the {objects.num_rows} images that the manifest names are not there: {shown}\n"
+            "mend the manifest, or take them in as rows that failed with --set ingest.on_absent=keep"
+        )
 
 
 def _asked(ask: Callable[[], T], name: str) -> T:

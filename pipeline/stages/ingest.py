@@ -51,6 +51,10 @@ class SourceParams(Params):
     )
     date_column: str = Field("captured_at", description="The manifest's column that holds the capture time.")
     id_column: str = Field("image_id", description="The manifest's column, if it has it, that names an image for good.")
+    on_absent: Literal["refuse", "keep"] = Field(
+        "refuse",
+        description="What a manifest names and never was there: refuse the run, or keep it as a row that failed.",
+    )
 
 
 class IngestParams(SourceParams):

@@ -1,7 +1,5 @@
 """Linking a date's clusters to the open tracks: the step of the fold over the dates."""
 
-import base64
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,12 +17,12 @@ from pipeline.stages.link_tables import (
     calibration_table,
     table,
     to_date,
+    track_id_of,
 )
+from pipeline.stages.link_turnings import turnings
 
 if TYPE_CHECKING:
     from pipeline.compute.linking.decisions import Decisions
-
-_CROCKFORD = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", b"0123456789ABCDEFGHJKMNPQRSTVWXYZ")
 
 
 class LinkParams(Params):
@@ -34,7 +32,7 @@ class LinkParams(Params):
         0.01, gt=0, lt=1, description="Expected fraction of false links among the links written."
     )
     max_gap: int = Field(
-        7, ge=0, description="Dates of the collection that a track may be absent and still be continued."
+        4, ge=0, description="Dates of the collection that a track may be absent and still be continued."
     )
     bank_size: int = Field(8, ge=1, le=64, description="Looks kept per track: the newest and distinct older ones.")
     candidates: int = Field(
@@ -50,16 +48,6 @@ class LinkResult:
     events: pa.Table
     link_state: pa.Table
     calibration: pa.Table
-
-
-def track_id_of(cluster_id: str) -> str:
-    """A track's id from its birth cluster's id: 10 Crockford base32 characters (50 bits).
-
-    No I, L, O or U, so it can be read over the telephone.  Among a million tracks the chance that any two share an id
-    is 4 in 10 000 (n^2 / 2^51).
-    """
-    digest = hashlib.blake2b(cluster_id.encode(), digest_size=10).digest()
-    return base64.b32encode(digest).translate(_CROCKFORD).decode()[:10]
 
 
 def link_date(
@@ -102,9 +90,10 @@ def link_date(
         links = [{**link, "reason": "first date"} for link in links]
     state = [_state(date, i, found, open_tracks, decisions, params.bank_size) for i in each]
     ended = _ended(open_tracks, decisions, params.max_gap)
+    turned = turnings(found, open_tracks, similarity, decisions.track)
     return LinkResult(
         links=table(schemas.LINKS, links),
-        events=table(schemas.EVENTS, [_event(link) for link in links] + ended),
+        events=table(schemas.EVENTS, [_event(link) for link in links] + ended + turned),
         link_state=table(schemas.LINK_STATE, state),
         calibration=calibration_table(decisions.memory.rows()),
     )

@@ -1,6 +1,8 @@
 """Arrow <-> arrays for linking: a date's clusters, the open tracks, and the state they leave behind."""
 
+import base64
 import datetime
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +16,19 @@ from pipeline import schemas
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
+
+
+_CROCKFORD = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", b"0123456789ABCDEFGHJKMNPQRSTVWXYZ")
+
+
+def track_id_of(cluster_id: str) -> str:
+    """A track's id from its birth cluster's id: 10 Crockford base32 characters (50 bits).
+
+    No I, L, O or U, so it can be read over the telephone.  Among a million tracks the chance that any two share an id
+    is 4 in 10 000 (n^2 / 2^51).
+    """
+    digest = hashlib.blake2b(cluster_id.encode(), digest_size=10).digest()
+    return base64.b32encode(digest).translate(_CROCKFORD).decode()[:10]
 
 
 @dataclass(frozen=True)
@@ -94,6 +109,11 @@ class OpenTracks:
         """One track's bank, exemplars x dimensions."""
         first = int(self.starts[track])
         return self.bank[first : first + len(self.rows[track]["bank_image_ids"])]
+
+    def last_looks(self, track: int) -> Floats:
+        """The exemplars of the track's newest date that its bank holds."""
+        dates = self.rows[track]["bank_dates"]
+        return self.bank_of(track)[[day == max(dates) for day in dates]]
 
 
 def starts_of(sizes: Sequence[int]) -> Ints:

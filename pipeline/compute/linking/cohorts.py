@@ -41,7 +41,8 @@ class Level:
 def closeness(similarity: Floats) -> Floats:
     """Minus the log of half the squared distance: strangers' tails are exponential in it, whatever the dimension."""
     distance = np.float32(1.0) - similarity
-    return -np.log(np.maximum(distance, np.float32(SMALLEST_DISTANCE)))
+    out: Floats = -np.log(np.maximum(distance, np.float32(SMALLEST_DISTANCE)))
+    return out
 
 
 def levels(close: Floats) -> Level:

@@ -33,12 +33,23 @@ def fragments(similarity: Floats, within: Floats, own: Floats) -> Ints:
     np.fill_diagonal(close, -np.inf)
     nearest = close.argmax(axis=1)
     best = similarity.argmax(axis=1)
+    across = closeness(similarity)
+    top = -np.sort(-across, axis=1)[:, :2]
+    level = levels(across).level if across.shape[1] > 1 else np.zeros(num)
+    alone = np.ones(num, dtype=bool) if across.shape[1] == 1 else top[:, 1] - level < 0.5 * (top[:, 0] - level)
     order = np.argsort(-similarity, axis=0, kind="stable")[:2]
     strangers = levels(_without_diagonal(close)).level
     usual = float(np.nanmedian(closeness(own)))
     for i in range(num):
         k = int(nearest[i])
-        if i < k and nearest[k] == i and best[i] == best[k] and set(order[:, best[i]].tolist()) == {i, k}:
+        if (
+            i < k
+            and nearest[k] == i
+            and alone[i]
+            and alone[k]
+            and best[i] == best[k]
+            and set(order[:, best[i]].tolist()) == {i, k}
+        ):
             half_way = 0.5 * (usual + 0.5 * (strangers[i] + strangers[k]))
             if close[i, k] >= half_way:
                 group[k] = i

@@ -1,4 +1,4 @@
-"""Lists of scores, a cluster's over the tracks or a track's over the clusters, and the strangers met going down them."""
+"""Lists of scores, a cluster's over the tracks or a track's over the clusters, and the strangers in them."""
 
 import numpy as np
 import numpy.typing as npt
@@ -62,7 +62,8 @@ class Lists:
     def _promotion(self, rates: Doubles) -> Doubles:
         gain = np.interp(self._second, CENTERS, np.log(rates[0]) - np.log(rates[1]))
         step = np.append(0.0, np.cumsum(rates[0] - rates[1]))
-        return gain - (np.interp(self._score, BOUNDS, step) - np.interp(self._second, BOUNDS, step))
+        out: Doubles = gain - (np.interp(self._score, BOUNDS, step) - np.interp(self._second, BOUNDS, step))
+        return out
 
     def count(self, linked: Bools) -> tuple[Doubles, Doubles]:
         """Strangers met first and next, and lists exposed to each (rank x score bin); ``linked`` ones are left out."""

@@ -74,7 +74,8 @@ class _Groups:
 
     def spread(self, per_group: Doubles) -> Doubles:
         """Each group's value at its members."""
-        return np.repeat(per_group, self._sizes)[self._back]
+        out: Doubles = np.repeat(per_group, self._sizes)[self._back]
+        return out
 
     def others(self, values: Doubles) -> Doubles:
         """Sum of the other values of each value's group, without cancellation where one value is nearly all of it."""
@@ -86,5 +87,7 @@ class _Groups:
         small = np.where(is_top, 0.0, ordered)
         rest = np.repeat(np.add.reduceat(small, self._starts), self._sizes)
         tops = np.repeat(np.add.reduceat(is_top.astype(np.float64), self._starts), self._sizes)
-        out = np.where(is_top, rest + (tops - 1.0) * top, np.maximum(rest - small, 0.0) + tops * top)
-        return out[self._back]
+        out: Doubles = np.where(is_top, rest + (tops - 1.0) * top, np.maximum(rest - small, 0.0) + tops * top)[
+            self._back
+        ]
+        return out

@@ -17,8 +17,10 @@ PRIOR_GENUINE = 4.0
 """Links that the prior over genuine scores is worth."""
 
 LATER = np.array([1.0, 0.3, 0.15, 0.08])
-"""Chance of each gap bin's tracks to be continued, relative to the first bin's, before anything was seen: a subject that
-was missed once has more likely gone than not, and each further date halves what is left."""
+"""Chance of each gap bin's tracks to be continued, relative to the first bin's, before anything was seen.
+
+A subject that was missed once has more likely gone than not, and each further bin halves what is left.
+"""
 
 PRIOR_TRACKS = (1.5, 0.5)
 """Beta prior of the chance to be continued: most collections follow their subjects."""
@@ -27,7 +29,7 @@ PRIOR_BIRTHS = (0.5, 10.0)
 """Births, and the clusters they are among, that the prior is worth."""
 
 UNUSUAL = 0.1
-"""Chance that a date is unlike those before it (everybody redrawn, a flood, a return), so that its own scores decide."""
+"""Chance that a date is unlike those before it (all redrawn, a flood, a return), so that its own scores decide."""
 
 ROUNDS = 4
 """Rounds of expectation-maximisation; probabilities move by less than 1e-3 in the last."""
@@ -90,7 +92,9 @@ def fit(problem: Problem, memory: Memory) -> Fit:
         tail = fit_tail(rest, problem.lists, memory)
         rates = tail.rates(memory.strangers + strangers, memory.exposed + exposed)
         genuine = genuine_density(memory.genuine + _by_score(problem, probability))
-        ratio = 0.5 * (sides[0].log_ratio(problem.gap, genuine, rates) + sides[1].log_ratio(problem.gap, genuine, rates))
+        ratio = 0.5 * (
+            sides[0].log_ratio(problem.gap, genuine, rates) + sides[1].log_ratio(problem.gap, genuine, rates)
+        )
         if not problem.comparable:
             ratio = np.zeros_like(ratio)
         averages, evidence = _per_chance(problem, matching, ratio, memory)
@@ -100,7 +104,7 @@ def fit(problem: Problem, memory: Memory) -> Fit:
         strangers = 0.5 * (met[0][0] + met[1][0])
         exposed = 0.5 * (weights[0] * met[0][1] + weights[1] * met[1][1])
     likely = np.where(probability > 0.5, probability, 0.0)
-    continued = np.bincount(problem.gap, probability, minlength=len(GAP_BINS))
+    continued: Doubles = np.bincount(problem.gap, probability, minlength=len(GAP_BINS)).astype(np.float64)
     genuine = _by_score(problem, likely)
     return Fit(probability, ratio, continued, genuine, strangers, exposed, evidence, tail.pairs, tail.excess)
 
@@ -153,7 +157,8 @@ def _per_chance(problem: Problem, matching: Matching, ratio: Doubles, memory: Me
 def _relative(memory: Memory) -> Doubles:
     """Chance of each gap bin's tracks to be continued, relative to the first bin's."""
     rate = (memory.continued + LATER * 0.75) / (memory.offered + 1.0)
-    return np.minimum(rate / max(rate[0], 1e-9), 1.0)
+    out: Doubles = np.minimum(rate / max(rate[0], 1e-9), 1.0)
+    return out
 
 
 def _prior(memory: Memory) -> Doubles:

@@ -1,0 +1,182 @@
+"""Processes of a run that are killed from outside, and photographs that kill whoever decodes them."""
+
+import os
+import random
+import secrets
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+import psutil
+import pyarrow as pa
+import pytest
+
+from tests.collections import DATES, Collection, small
+from tests.killing import (
+    EXTRACTOR,
+    GROUP,
+    INJECTED,
+    RAYLET,
+    READER,
+    Killable,
+    assert_undisturbed,
+    disturbed,
+    fragment_rows,
+    times,
+    title_of,
+)
+from tests.runtime.runs import run_local, tables
+from tests.runtime.test_ray import free_port
+
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]
+Tables = dict[str, dict[str, pa.Table]]
+
+CPUS, ROWS = 2, 3
+SETTINGS = (f"resources.num_cpus={CPUS}", f"resources.rows_per_fragment={ROWS}")
+SLOW = {"DECODE_SLEEP": "0.1"}
+
+
+@pytest.fixture(scope="module")
+def collection(tmp_path_factory: pytest.TempPathFactory) -> Collection:
+    return small(tmp_path_factory.mktemp("kills") / "photos", subjects=4, shots=3)
+
+
+@pytest.fixture(scope="module")
+def expected(collection: Collection, tmp_path_factory: pytest.TempPathFactory) -> Tables:
+    workspace = tmp_path_factory.mktemp("undisturbed") / "ws"
+    run_local(collection.root, workspace)
+    return tables(workspace)
+
+
+def test_workers_that_are_killed_are_replaced_and_nothing_shows(
+    collection: Collection, expected: Tables, tmp_path: Path
+) -> None:
+    with Killable(collection.root, tmp_path / "ws", SETTINGS, environment=SLOW) as run:
+        run.kill(READER, "images")
+        run.kill(EXTRACTOR, "fingerprints")
+        run.kill(GROUP, "neighbors")
+        assert run.wait() == 0, run.said
+    assert "raylet" not in run.said
+    assert_undisturbed(tmp_path / "ws", expected)
+
+
+def test_a_driver_that_is_killed_leaves_work_that_the_next_run_does_not_do_again(
+    collection: Collection, expected: Tables, tmp_path: Path
+) -> None:
+    workspace, log, total = tmp_path / "ws", tmp_path / "decodes", len(collection.identity)
+    with Killable(collection.root, workspace, SETTINGS, environment={**SLOW, "DECODE_LOG": str(log)}) as run:
+        run.until(lambda: fragment_rows(workspace, "images") >= total // 3)
+        run.kill_driver()
+    stored, read = fragment_rows(workspace, "images"), times(log, "read")
+    assert 0 <= read - stored <= CPUS * ROWS  # in flight
+    with Killable(collection.root, workspace, SETTINGS, environment={**SLOW, "DECODE_LOG": str(log)}) as run:
+        run.until(lambda: fragment_rows(workspace, "fingerprints") >= total // 3)
+        run.kill_driver()
+    assert times(log, "read") == read + total - stored
+    stored = fragment_rows(workspace, "fingerprints")
+    assert stored <= times(log, "open") < 2 * total  # what is on its way from an actor to a file is in flight too
+    done = run_local(collection.root, workspace).done
+    assert (done["images"], done["fingerprints"]) == (0, total - stored)
+    assert_undisturbed(workspace, expected)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_random_process_at_a_random_moment(
+    seed: int, collection: Collection, expected: Tables, tmp_path: Path
+) -> None:
+    run = Killable(collection.root, tmp_path / "ws", SETTINGS, environment=SLOW)
+    if disturbed(run, random.Random(seed)) != 0:
+        run_local(collection.root, tmp_path / "ws")
+    assert_undisturbed(tmp_path / "ws", expected)
+
+
+def test_a_photograph_that_kills_or_holds_up_its_decoder_becomes_a_row_with_a_reason(tmp_path: Path) -> None:
+    photos = small(tmp_path / "photos", subjects=3)
+    words = {
+        "decoder_crashed": b"KILL THE DECODER",
+        "hangs": b"HANG THE DECODER",
+        "extractor_failed": b"KILL THE EXTRACTOR",
+    }
+    keys = {}
+    for number, (reason, word) in enumerate(words.items()):
+        keys[reason] = photos.add(5 + number, DATES[1], 0)
+        with (photos.root / keys[reason]).open("ab") as file:
+            file.write(word)
+    patience = ("resources.retries=1", "resources.decode_seconds=5")
+    with Killable(photos.root, tmp_path / "ws", (*SETTINGS, *patience)) as run:
+        assert run.wait(400) == 0, run.said
+    found = tables(tmp_path / "ws")
+    rows = {row["uri"].split("/photos/")[1]: row for row in found["images"][DATES[1]].to_pylist()}
+    shown = {key: (row["reason"], row["detail"]) for key, row in rows.items() if row["reason"]}
+    assert shown == {
+        keys["decoder_crashed"]: ("decoder_crashed", "SIGSEGV"),
+        keys["hangs"]: ("decoder_crashed", "no result after 5 s"),
+    }
+    for key in shown:  # what the header says is known: the size, and the date that they lie in
+        assert (rows[key]["width"], rows[key]["num_bytes"]) == (128, (photos.root / key).stat().st_size)
+    reasons = dict(
+        zip(*(found["fingerprints"][DATES[1]][name].to_pylist() for name in ("image_id", "reason")), strict=True)
+    )
+    assert reasons[rows[keys["extractor_failed"]]["image_id"]] == "extractor_failed"
+    assert [sum(reason is None for reason in reasons.values()), len(reasons)] == [6, 9]
+    assert "3: decoder_crashed 2, extractor_failed 1" in run.said
+    (photos.root / keys["decoder_crashed"]).unlink()  # the others are as in a collection without these three
+    again = run_local(photos.root, tmp_path / "ws", "ingest.on_vanished=drop").done
+    assert (again["images"], again["fingerprints"]) == (0, 0)
+
+
+@pytest.fixture
+def two_nodes() -> Iterator[tuple[dict[str, str], psutil.Process]]:
+    """A Ray cluster of two nodes; the raylet of the one that is to be lost.  Ended by pid, never by `ray stop`."""
+    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(24), "RAY_USAGE_STATS_ENABLED": "0"}
+    env = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")} | token
+    env |= {"PYTHONPATH": str(INJECTED), "OMP_NUM_THREADS": "1", **SLOW}
+    start = [str(Path(sys.executable).parent / "ray"), "start", "--block", "--disable-usage-stats"]
+    start.append("--node-ip-address=127.0.0.1")
+    address = f"127.0.0.1:{free_port()}"
+    with ExitStack() as stack:
+
+        def node(*options: str) -> psutil.Process:
+            quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+            process = psutil.Process(subprocess.Popen([*start, *options], env=env, **quiet).pid)  # type: ignore[call-overload]
+            stack.callback(end_family, process)
+            return raylet_of(process)
+
+        node("--head", "--include-dashboard=false", f"--port={address.rsplit(':', 1)[1]}", "--num-cpus=1")
+        lost = node(f"--address={address}", "--num-cpus=2")
+        yield {**token, "RAY_ADDRESS": address}, lost
+
+
+def raylet_of(process: psutil.Process) -> psutil.Process:
+    end = time.monotonic() + 90
+    while time.monotonic() < end:
+        found = [one for one in process.children(recursive=True) if one.name() == RAYLET]
+        if found:
+            time.sleep(2)  # until it has registered with the head
+            return found[0]
+        time.sleep(0.2)
+    raise TimeoutError("the node did not start")
+
+
+def end_family(process: psutil.Process) -> None:
+    family = [process]
+    with suppress(psutil.Error):
+        family += process.children(recursive=True)
+    for one in family:
+        with suppress(psutil.Error):
+            one.kill()
+    psutil.wait_procs(family, 30)
+
+
+def test_a_node_that_is_lost_takes_nothing_with_it(
+    two_nodes: tuple[dict[str, str], psutil.Process], collection: Collection, expected: Tables, tmp_path: Path
+) -> None:
+    environment, lost = two_nodes
+    with Killable(collection.root, tmp_path / "ws", SETTINGS, environment={**SLOW, **environment}) as run:
+        run.until(lambda: any(title_of(worker).startswith(READER) for worker in lost.children()))
+        lost.kill()
+        assert run.wait(400) == 0, run.said
+    assert_undisturbed(tmp_path / "ws", expected)
