@@ -29,6 +29,12 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 20.0
 """Seconds before the first further try, at most, and before any; in between each may be twice the one before."""
 
 _SECRET_NAME = re.compile(r"SECRET|TOKEN|PASSW|ACCESS_KEY|API_?KEY|CREDENTIAL|SAS_?KEY|ACCOUNT_KEY", re.IGNORECASE)
+_SIGNING = re.compile(
+    # AWS, Google, CloudFront, Azure's shared access signatures, and what people call theirs
+    r"(x-amz-|x-goog-|awsaccesskeyid$|googleaccessid$|signature$|expires$|key-pair-id$|policy$"
+    r"|(sig|se|sp|sv|sr|st|spr|sip|ske|skt|sks|skv|skoid|sktid)$|.*token|.*secret|passw|api_?key$|key$|auth)",
+    re.IGNORECASE,
+)
 _SHORTEST_SECRET = 6
 """Shorter values (``x``, ``1``, ``none``) are no secrets and stand in every other word."""
 
@@ -169,6 +175,20 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def without_secrets(uri: str) -> str:
+    """``uri`` as it may be kept: without user and password, and without what signs a request.
+
+    Such parts change from day to day and are no part of what the object is; other parts of a query may be.
+    """
+    scheme, _, rest = uri.partition("://")
+    if not scheme.startswith("http"):
+        return uri
+    place, _, query = rest.partition("?")
+    host, slash, path = place.partition("/")
+    kept = [one for one in query.split("&") if one and not _SIGNING.match(one.partition("=")[0])]
+    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}" + (f"?{'&'.join(kept)}" if kept else "")
 
 
 def redact(text: str) -> str:

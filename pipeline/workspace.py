@@ -214,12 +214,12 @@ def _read_identity(filesystem: FileSystem, root: str, name: str) -> dict[str, An
 
 def _refuse_foreign_folder(filesystem: FileSystem, root: str, name: str) -> None:
     """A folder with other things in it is not taken over: a slip in the path must not mix two people's files."""
+    if is_local(filesystem) and filesystem.isfile(root):
+        raise UserError(f"{name} is a file: --workspace takes a folder, new or of an earlier run")
     try:
         found = [path.rstrip("/").rsplit("/", 1)[-1] for path in filesystem.ls(root, detail=False)]
     except FileNotFoundError:
         return
-    except NotADirectoryError:
-        raise UserError(f"{name} is a file: --workspace takes a folder, new or of an earlier run") from None
     # A run that dies at its first steps leaves a lease and no more.
     foreign = sorted(one for one in found if one and not one.startswith(".") and one != _LEASE)
     if foreign:

@@ -12,7 +12,7 @@ from fsspec.asyn import sync
 
 from pipeline import storage
 from pipeline.compute.reasons import Flaw, Reason
-from pipeline.storage import RETRIES, FileSystem, is_local, open_filesystem, redact, tries_itself
+from pipeline.storage import RETRIES, FileSystem, is_local, open_filesystem, redact, tries_itself, without_secrets
 
 _TIMEOUT = 120.0
 """Seconds for one object: 256 MB, the default limit, at 20 Mbit/s; the filesystem has shorter ones for silence."""
@@ -35,7 +35,7 @@ def fetch(
         retries: times that an object is tried again when what went wrong may pass.
 
     Returns:
-        The same rows with ``bytes``, and where that is null ``reason`` and ``detail``.
+        The same rows with ``bytes``, and where that is null ``reason`` and ``detail``; ``uri`` as it may be kept.
     """
     results: list[Fetched] = [(None, None)] * objects.num_rows
     stores: dict[str, tuple[FileSystem, list[tuple[int, str, int | None]]]] = {}
@@ -61,6 +61,8 @@ def _with_results(objects: pa.Table, results: list[Fetched]) -> pa.Table:
         "reason": pa.array([None if flaw is None else str(flaw.reason) for _, flaw in results], pa.string()),
         "detail": pa.array([None if flaw is None else flaw.detail for _, flaw in results], pa.string()),
     }
+    kept = pa.array([without_secrets(uri) for uri in objects["uri"].to_pylist()], pa.string())
+    objects = objects.set_column(objects.schema.get_field_index("uri"), "uri", kept)
     for name, column in columns.items():
         objects = objects.append_column(name, column)
     return objects

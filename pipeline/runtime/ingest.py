@@ -26,6 +26,7 @@ from pipeline.runtime.sources import list_collection, refuse_absent
 from pipeline.runtime.staleness import parameters
 from pipeline.schemas import IMAGES
 from pipeline.stages.ingest import IngestParams, SourceParams, flag_duplicates
+from pipeline.storage import without_secrets
 from pipeline.tablestore import TableStore
 
 VERSION = 2
@@ -134,7 +135,7 @@ def _concat(tables: list[pa.Table | None]) -> pa.Table:
 def _with_versions(listing: pa.Table) -> pa.Table:
     """Complete ``object_version`` to its three words."""
     dated = [
-        _word(f"{uri}\0{value}")
+        _word(f"{without_secrets(uri)}\0{value}")
         for uri, value in zip(listing["uri"].to_pylist(), listing["date_value"].to_pylist(), strict=True)
     ]
     if "metadata" in listing.column_names:

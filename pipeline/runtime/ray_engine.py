@@ -144,7 +144,8 @@ class RayEngine:
         shown = ", ".join(keys[:_SHOWN]) + (f" and {len(keys) - _SHOWN} more" if len(keys) > _SHOWN else "")
         kinds = ", ".join(sorted({type(error).__name__ for _, error in died}))
         return WorkerDiedError(
-            f"{died[0][0].stage} of {shown}: the worker died each of {self._retries + 1} times ({kinds}); {_GOES_ON}\n"
+            f"{died[0][0].stage} of {shown}: the worker died, and it was given up after try {self._retries + 1} "
+            f"({kinds}); {_GOES_ON}\n"
             "most often memory ran out: set resources.num_cpus lower, so that less is done at once, or use a larger "
             "machine",
             tuple(keys),

@@ -14,7 +14,7 @@ from pipeline.runtime.listing import ABSENT, Entry, is_hidden, look_up, other_su
 from pipeline.runtime.manifest import Manifest, read_manifest
 from pipeline.schemas import MICROSECONDS
 from pipeline.stages.ingest import SourceParams
-from pipeline.storage import RETRIES, FileSystem, is_local, open_filesystem, redact
+from pipeline.storage import RETRIES, FileSystem, is_local, open_filesystem, redact, without_secrets
 
 __all__ = ["Listing", "fetch", "list_collection", "refuse_absent"]
 
@@ -225,7 +225,7 @@ def _anywhere(filesystem: FileSystem, root: str, written: str, stores: dict[str,
     path = str(store._strip_protocol(written))
     inside = root.rstrip("/") + "/"
     key = path.removeprefix(inside) if store is filesystem else path
-    return _Place(key if key != path else str(store.unstrip_protocol(path)), store, path)
+    return _Place(key if key != path else without_secrets(str(store.unstrip_protocol(path))), store, path)
 
 
 def _refuse_repeated(values: list[str], found: str, expected: str, shown: Sequence[str] | None = None) -> None:

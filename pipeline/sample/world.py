@@ -144,5 +144,10 @@ def events() -> list[Event]:
 
 
 def _age(hanging: Hanging, index: int) -> float:
-    """Days on the wall as a share of the whole script, to the power 0.9: the first months do most."""
-    return float(((DATES[index] - DATES[hanging.first]).days / (DATES[-1] - DATES[0]).days) ** 0.9)
+    """Days on the wall as a share of the whole script, to the power 0.9: the first months do most.
+
+    A print that is taken down lies dry and dark: the days until it hangs again do not count.
+    """
+    away = {step for absent in hanging.absent for step in (absent - 1, absent)}
+    hung = sum((DATES[step + 1] - DATES[step]).days for step in range(hanging.first, index) if step not in away)
+    return float((hung / (DATES[-1] - DATES[0]).days) ** 0.9)

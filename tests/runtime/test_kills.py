@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import secrets
 import subprocess
 import sys
@@ -105,7 +106,7 @@ def test_a_photograph_that_kills_or_holds_up_its_decoder_becomes_a_row_with_a_re
         keys[reason] = photos.add(5 + number, DATES[1], 0)
         with (photos.root / keys[reason]).open("ab") as file:
             file.write(word)
-    patience = ("resources.retries=1", "resources.decode_seconds=5")
+    patience = ("resources.retries=0", "resources.decode_seconds=5")
     with Killable(photos.root, tmp_path / "ws", (*SETTINGS, *patience)) as run:
         assert run.wait(400) == 0, run.said
     found = tables(tmp_path / "ws")
@@ -126,6 +127,23 @@ def test_a_photograph_that_kills_or_holds_up_its_decoder_becomes_a_row_with_a_re
     (photos.root / keys["decoder_crashed"]).unlink()  # the others are as in a collection without these three
     again = run_local(photos.root, tmp_path / "ws", "ingest.on_vanished=drop").done
     assert (again["images"], again["fingerprints"]) == (0, 0)
+
+
+def test_a_date_whose_worker_dies_each_time_is_named_and_the_others_are_committed(
+    collection: Collection, tmp_path: Path
+) -> None:
+    workspace = tmp_path / "ws"
+    run_local(collection.root, workspace)
+    settings = (*SETTINGS, "neighbors.k=7", "resources.retries=0")
+    with Killable(collection.root, workspace, settings) as run:
+        run.kill(GROUP, "neighbors")
+        assert run.wait() == 1, run.said
+    assert re.search(
+        r"imagetracks: neighbors of 2024-05-0\d: the worker died, .* try 1 .*the next run goes on", run.said
+    )
+    assert "Traceback" not in run.said
+    done = run_local(collection.root, workspace, "neighbors.k=7").done
+    assert (done["images"], done["fingerprints"], done["neighbors"], done["cluster"]) == (0, 0, 1, len(DATES))
 
 
 @pytest.fixture

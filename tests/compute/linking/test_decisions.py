@@ -1,0 +1,142 @@
+"""Decisions on planted dates."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.compute.linking.decisions import Decisions, decide
+from pipeline.compute.linking.memory import Memory
+from pipeline.compute.linking.model import genuine_density
+from pipeline.compute.linking.tail import Tail, fine_histogram, fit_tail
+
+
+def planted(num: int, seed: int, *, linked: int | None = None) -> np.ndarray:
+    """Similarities of ``num`` clusters and tracks of which the first ``linked`` belong together, in order."""
+    rng = np.random.default_rng(seed)
+    vectors = rng.normal(size=(num, 24))
+    again = rng.normal(size=(num, 24))
+    again[:linked] = vectors[:linked] + 0.35 * again[:linked]
+    units = [x / np.linalg.norm(x, axis=1, keepdims=True) for x in (again, vectors)]
+    return (units[0] @ units[1].T).astype(np.float32)
+
+
+def ones(num: int) -> np.ndarray:
+    return np.ones(num, dtype=np.int64)
+
+
+def test_a_clear_date_is_linked_whole() -> None:
+    found = decide(planted(30, 0), ones(30))
+    assert found.track.tolist() == list(range(30))
+    assert found.probability.min() > 0.95
+
+
+def test_strangers_are_births() -> None:
+    found = decide(planted(30, 1, linked=0), ones(30))
+    assert (found.track == -1).all()
+    assert found.probability.mean() > 0.8
+
+
+def test_half_continues() -> None:
+    found = decide(planted(40, 2, linked=20), ones(40))
+    assert found.track[:20].tolist() == list(range(20))
+    assert (found.track[20:] == -1).all()
+
+
+def test_a_single_subject_is_followed() -> None:
+    """One cluster, one track and no history: nothing else it could be."""
+    found = decide(np.array([[0.4]], dtype=np.float32), ones(1))
+    assert found.track.tolist() == [0]
+    assert found.probability[0] > 0.5
+
+
+@pytest.mark.parametrize("shape", [(0, 0), (0, 3), (3, 0)])
+def test_nobody_there(shape: tuple[int, int]) -> None:
+    found = decide(np.zeros(shape, dtype=np.float32), ones(shape[1]))
+    assert (found.track == -1).all()
+    assert (found.probability == 1).all()
+    assert len(found.track) == shape[0]
+
+
+def test_exact_twins_are_not_told_apart() -> None:
+    similarity = planted(20, 3)
+    similarity[1], similarity[:, 1] = similarity[0], similarity[:, 0]
+    similarity[:2, :2] = similarity[0, 0]
+    found = decide(similarity, ones(20))
+    assert (found.track[:2] == -1).all()
+    assert found.track[2:].tolist() == list(range(2, 20))
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 50), st.randoms(use_true_random=False))
+def test_order_carries_no_information(seed: int, random: object) -> None:
+    similarity = planted(15, seed, linked=10)
+    gaps = np.random.default_rng(seed).integers(1, 4, 15)
+    rows = np.random.default_rng(seed + 1).permutation(15)
+    columns = np.random.default_rng(seed + 2).permutation(15)
+    plain = decide(similarity, gaps)
+    moved = decide(similarity[rows][:, columns], gaps[columns])
+    back = [int(columns[j]) if j >= 0 else -1 for j in moved.track]
+    assert back == plain.track[rows].tolist()
+    assert moved.probability == pytest.approx(plain.probability[rows], abs=1e-3)
+
+
+def test_a_monotone_rescaling_changes_few_decisions() -> None:
+    """Half of 30 continue; squaring distances, or taking their root, leaves all links and adds no false one."""
+    similarity = planted(30, 5, linked=15)
+    for power in (0.5, 2.0):
+        rescaled = (1 - (1 - similarity) ** power).astype(np.float32)
+        track = decide(rescaled, ones(30)).track
+        assert track[:15].tolist() == list(range(15))
+        assert (track[15:] == -1).all()
+
+
+def test_the_wanted_rate_bounds_the_expected_false_links() -> None:
+    similarity = np.minimum(planted(60, 6) + np.random.default_rng(0).normal(0, 0.25, (60, 60)), 0.999)
+    for rate in (0.01, 0.05, 0.2):
+        found = decide(similarity.astype(np.float32), ones(60), Memory(), rate)
+        links = found.track >= 0
+        assert (1 - found.probability[links]).sum() <= rate * links.sum() + 1e-9
+
+
+def test_stricter_never_links_more() -> None:
+    similarity = np.minimum(planted(60, 6) + np.random.default_rng(0).normal(0, 0.25, (60, 60)), 0.999)
+    counts = [
+        (decide(similarity.astype(np.float32), ones(60), None, rate).track >= 0).sum() for rate in (0.001, 0.01, 0.1)
+    ]
+    assert counts == sorted(counts)
+    assert counts[-1] > 0
+
+
+def test_a_date_does_not_touch_the_memory_it_was_given() -> None:
+    memory = Memory()
+    found = decide(planted(10, 0), ones(10), memory)
+    assert memory.rows() == []
+    assert found.memory.links == 10
+
+
+def test_runner_up_and_margin() -> None:
+    found: Decisions = decide(planted(12, 0), ones(12))
+    similarity = planted(12, 0)
+    assert (found.runner_up != found.track).all()
+    assert (found.margin > 0).all()
+    assert found.similarity == pytest.approx(similarity[np.arange(12), found.track])
+
+
+def test_an_exponential_tail_is_found() -> None:
+    """Strangers with rate 2: the extrapolation above the window is near the truth."""
+    rng = np.random.default_rng(0)
+    scores = (rng.exponential(0.5, (100, 100)) - 2.0).astype(np.float32)
+    tail: Tail = fit_tail(fine_histogram(scores), 100.0, Memory())
+    # the truth: 10 000 pairs, a share exp(-2 * (u + 2)) above u; at u = 1 that is 24.8 pairs in 100 lists
+    assert tail.expected[10:].sum() == pytest.approx(0.248, rel=0.35)
+    assert not tail.body[10:].any()
+
+
+def test_genuine_density_follows_the_counts() -> None:
+    counts = np.zeros((4, 64))
+    counts[0, 20] = 1000.0
+    density = genuine_density(counts)
+    assert density.sum(axis=1) == pytest.approx(np.ones(4))
+    assert density[0].argmax() == 20
+    assert density[3].argmax() == 20  # a gap bin without links starts from the one before it
