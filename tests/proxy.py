@@ -11,9 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
-ERROR = (
-    "<?xml version='1.0' encoding='UTF-8'?><Error><Code>{code}</Code><Message>{code}, says the test</Message></Error>"
-)
+ERROR = "<?xml version='1.0' encoding='UTF-8'?><Error><Code>{code}</Code><Message>{code}, {says}</Message></Error>"
 STATUS = {"SlowDown": 503, "InternalError": 500, "AccessDenied": 403}
 HANGS = 5.0
 
@@ -47,6 +45,7 @@ class Proxy:
 
     endpoint: str
     judge: Verdict = lambda _: None
+    says: str = "says the test"
     seen: list[Seen] = field(default_factory=list)
     done: list[tuple[str, Seen]] = field(default_factory=list)
 
@@ -73,11 +72,14 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             time.sleep(HANGS)
             self._reset()
         elif fate in STATUS:
-            self._answer(STATUS[fate], [("Content-Type", "application/xml")], ERROR.format(code=fate).encode())
+            self._answer(STATUS[fate], [("Content-Type", "application/xml")], self._error(fate))
         else:
             self._pass_on(body, fate)
 
     do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = handle_any  # noqa: N815  (the base class's names)
+
+    def _error(self, code: str) -> bytes:
+        return ERROR.format(code=code, says=self.server.proxy.says).encode()
 
     def _body(self) -> bytes:
         if "chunked" in self.headers.get("Transfer-Encoding", ""):

@@ -71,6 +71,7 @@ def test_compute_knows_no_arrow_tables_and_no_files() -> None:
     assert users == []
 
 
+@pytest.mark.slow
 def test_planning_loads_no_heavy_library() -> None:
     heavy = ("torch", "torchvision", "faiss", "sklearn", "onnxruntime", "ray", "matplotlib", "skimage", "PIL")
     code = (

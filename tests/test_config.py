@@ -15,6 +15,7 @@ from pipeline.resources import Resources
 HEAVY = ("torch", "torchvision", "faiss", "sklearn", "skimage", "scipy", "onnxruntime", "matplotlib", "ray", "pandas")
 
 
+@pytest.mark.slow
 def test_nothing_heavy_is_imported_for_the_config():
     code = f"import sys, pipeline.config; print(*[name for name in {HEAVY!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)

@@ -37,7 +37,7 @@ def originals() -> list[bytes]:
 
 
 def mutations(count: int, seed: int) -> Iterator[bytes]:
-    rng, files = random.Random(seed), originals()  # noqa: S311
+    rng, files = random.Random(seed), originals()
     for number in range(count):
         data = bytearray(files[number % len(files)])
         head = rng.random() < 0.5  # half of them where the structure is

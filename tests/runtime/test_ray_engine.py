@@ -128,7 +128,7 @@ def test_errors_and_deaths() -> None:
     found = json.loads(done.stdout)
     assert found["counted"] == [[0, 1, 2, 3, 4, 5], [12, 6]]
     assert found["reader died"] == found["worker died"] == [0, 1, 2, 4, 5]
-    assert found["reader failed"] == ["UserError", "unit 3 is\\nnot for us"]
+    assert found["reader failed"] == ["UserError", "unit 3 is\nnot for us"]
     assert found["worker failed"] == ["UserError", "no weights"]
     assert found["sink failed"] == ["OSError", "[Errno 28] No space left on device"]
     assert found["refused"] == ["ImagetracksError", "enough"]

@@ -44,6 +44,7 @@ def make_and_check(seed):
     return len(found) == len(content) and len(set(found)) == 1
 
 
+@pytest.mark.slow
 def test_processes_that_make_it_at_once_all_see_a_whole_content(folder):
     with multiprocessing.get_context("spawn").Pool(2) as pool:
         assert all(pool.map(make_and_check, range(24)))

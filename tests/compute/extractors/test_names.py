@@ -69,6 +69,7 @@ def test_a_digest_depends_on_the_content_of_the_weights_and_not_on_where_they_li
     assert len({extractors.digest(spec, str(path), "float32") for path in paths}) == 1
 
 
+@pytest.mark.slow
 def test_planning_loads_neither_torch_nor_a_network():
     code = (
         "import sys\n"

@@ -63,6 +63,7 @@ def test_one_component_of_many_subjects_and_tracks():
     check(table, max_weight_matching(table), best(dense))
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_subjects_and_tracks():
     random = np.random.default_rng(0)
     truth = random.integers(0, 100_000, 300_000)

@@ -1,0 +1,276 @@
+"""The fold over the dates, on planted tables."""
+
+import datetime
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline import schemas
+from pipeline.stages.link import LinkParams, LinkResult, link_date
+from pipeline.stages.link_tables import track_id_of
+from pipeline.stages.tracks import track_summary, tracks
+
+DIMENSIONS = 16
+Date = dict[str, np.ndarray]
+"""Cluster's name -> its images' vectors."""
+
+
+def day(t: int) -> str:
+    return (datetime.date(2024, 1, 1) + datetime.timedelta(days=t)).isoformat()
+
+
+def seen(names: str, t: int, *, shots: int = 2, noise: float = 0.1, scale: float = 1.0) -> Date:
+    """The subjects called by single letters, photographed on date ``t``."""
+    out = {}
+    for name in names:
+        own = np.random.default_rng(ord(name)).normal(size=DIMENSIONS)
+        shot = own + np.random.default_rng([ord(name), t]).normal(0, noise, (shots, DIMENSIONS))
+        out[name] = scale * shot
+    return out
+
+
+def tables(date: Date, t: int, prefix: str = "") -> tuple[pa.Table, pa.Table]:
+    rows, images, vectors = [], [], []
+    for name, shots in date.items():
+        units = (shots / np.linalg.norm(shots, axis=1, keepdims=True)).astype(np.float32)
+        ids = [f"{prefix}{name}{t:03d}{k}" for k in range(len(units))]
+        center = units.mean(axis=0)
+        images += ids
+        vectors += list(units)
+        rows.append(
+            {
+                "cluster_id": f"{prefix}{name}{t:03d}",
+                "num_images": len(units),
+                "medoid_image_id": ids[0],
+                "center": center / np.linalg.norm(center),
+                "exemplar_image_ids": ids,
+                "cohesion": 1.0,
+            }
+        )
+    kind = schemas.vector_type(DIMENSIONS)
+    schema = schemas.CLUSTERS.empty([("center", kind)]).schema
+    clusters = pa.Table.from_pylist(rows, schema=schema).sort_by("cluster_id")
+    return clusters, pa.table({"image_id": pa.array(images, pa.string()), "vector": pa.array(vectors, kind)})
+
+
+def fold(dates: list[Date], params: LinkParams | None = None, prefix: str = "") -> list[LinkResult]:
+    """Every date by itself, from the tables that the earlier ones wrote."""
+    given_params = params or LinkParams()
+    states: list[tuple[str, pa.Table]] = []
+    calibration, results = None, []
+    for t, date in enumerate(dates):
+        clusters, exemplars = tables(date, t, prefix)
+        history = states[-(given_params.max_gap + 1) :]
+        result = link_date(day(t), clusters, exemplars, history, calibration, given_params)
+        for table, rows in (
+            (schemas.LINKS, result.links),
+            (schemas.EVENTS, result.events),
+            (schemas.LINK_STATE, result.link_state),
+            (schemas.CALIBRATION, result.calibration),
+        ):
+            table.check(rows)
+        assert result.links["cluster_id"].to_pylist() == clusters["cluster_id"].to_pylist()
+        assert len(result.link_state) == len(set(result.links["track_id"].to_pylist()))
+        states.append((day(t), result.link_state))
+        calibration = result.calibration
+        results.append(result)
+    return results
+
+
+def names_of_tracks(results: list[LinkResult]) -> dict[str, str]:
+    """track_id -> the letters of its clusters, date by date."""
+    out: dict[str, str] = {}
+    for result in results:
+        for row in result.links.to_pylist():
+            out[row["track_id"]] = out.get(row["track_id"], "") + row["cluster_id"][0]
+    return out
+
+
+def events(result: LinkResult, kind: str) -> list[str]:
+    return [row["cluster_id"] for row in result.events.to_pylist() if row["kind"] == kind]
+
+
+def test_the_first_date() -> None:
+    (result,) = fold([seen("abc", 0)])
+    rows = result.links.to_pylist()
+    assert {row["reason"] for row in rows} == {"first date"}
+    assert [row["track_id"] for row in rows] == [track_id_of(row["cluster_id"]) for row in rows]
+    assert result.links["previous_cluster_id"].null_count == 3
+    assert [row["evidence"] for row in result.events.to_pylist()] == ["first date"] * 3
+
+
+def test_everybody_is_followed_and_a_newcomer_is_born() -> None:
+    results = fold([seen("abcdefgh", 0), seen("abcdefgh", 1), seen("abcdefghi", 2)])
+    assert sorted(names_of_tracks(results).values()) == ["aaa", "bbb", "ccc", "ddd", "eee", "fff", "ggg", "hhh", "i"]
+    last = {row["cluster_id"][0]: row for row in results[2].links.to_pylist()}
+    assert (last["a"]["previous_cluster_id"], last["a"]["gap_dates"], last["a"]["gap_days"]) == ("a001", 1, 1)
+    assert last["i"]["previous_cluster_id"] is None
+    assert events(results[2], "birth") == ["i002"]
+    assert len(events(results[2], "continuation")) == 8
+
+
+def test_a_gap_and_an_end() -> None:
+    """c is away on dates 2 and 3 and comes back; d is not seen after date 1 and ends when date 4 passes."""
+    crowd = "abefghijkl"
+    dates = [seen(crowd + more, t) for t, more in enumerate(("cd", "cd", "", "", "c", ""))]
+    results = fold(dates, LinkParams(max_gap=2))
+    back = next(row for row in results[4].links.to_pylist() if row["cluster_id"] == "c004")
+    assert (back["previous_cluster_id"], back["gap_dates"], back["gap_days"]) == ("c001", 3, 3)
+    assert events(results[4], "gap") == ["c004"]
+    assert [events(result, "end") for result in results] == [[], [], [], [], ["d001"], []]
+
+
+def test_no_open_track_beyond_max_gap() -> None:
+    crowd = "abefghijkl"
+    results = fold([seen(crowd + more, t) for t, more in enumerate(("c", "", "", "c"))], LinkParams(max_gap=1))
+    back = next(row for row in results[3].links.to_pylist() if row["cluster_id"] == "c003")
+    assert back["previous_cluster_id"] is None
+
+
+def test_a_date_without_clusters_counts_as_a_date() -> None:
+    results = fold([seen("abcdefgh", 0), {}, seen("abcdefgh", 2)])
+    assert len(results[1].links) == len(results[1].link_state) == 0
+    assert set(results[2].links["gap_dates"].to_pylist()) == {2}
+
+
+def test_a_single_subject() -> None:
+    results = fold([seen("a", t) for t in range(5)])
+    assert list(names_of_tracks(results).values()) == ["aaaaa"]
+
+
+def test_the_state_tells_the_whole_track() -> None:
+    results = fold([seen("abcdefgh", t) for t in range(4)], LinkParams(bank_size=3))
+    row = next(row for row in results[3].link_state.to_pylist() if row["last_cluster_id"] == "a003")
+    assert row["first_date"] == datetime.date(2024, 1, 1)
+    assert (row["num_dates"], row["num_images"]) == (4, 8)
+    assert (row["first_image_id"], row["last_image_id"]) == ("a0000", "a0030")
+    assert len(row["bank_image_ids"]) == len(row["bank_dates"]) == 3
+    assert len(row["bank_vectors"]) == 3 * DIMENSIONS
+    assert 0 < row["drift"] < 0.1
+
+
+def test_a_days_cost_is_in_its_open_tracks() -> None:
+    """What link_date is given of history is bounded: a row a track of the last dates, a bounded bank each."""
+    params = LinkParams(max_gap=2, bank_size=4)
+    results = fold([seen("abcdefgh", t) for t in range(8)], params)
+    sizes = [len(row["bank_image_ids"]) for row in results[-1].link_state.to_pylist()]
+    assert sizes == [4] * 8
+    assert len(results[-1].calibration) < 400
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 1000))
+def test_rows_in_any_order_give_equal_tables(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    first = fold([seen("abcdefgh", 0)])[0]
+    clusters, exemplars = tables(seen("abcdefgi", 1), 1)
+    shuffled = link_date(
+        day(1),
+        clusters.take(rng.permutation(len(clusters))),
+        exemplars.take(rng.permutation(len(exemplars))),
+        [(day(0), first.link_state.take(rng.permutation(len(first.link_state))))],
+        first.calibration,
+        LinkParams(),
+    )
+    plain = link_date(day(1), clusters, exemplars, [(day(0), first.link_state)], first.calibration, LinkParams())
+    assert shuffled == plain
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.floats(0.01, 100.0))
+def test_the_length_of_vectors_changes_nothing(scale: float) -> None:
+    plain = fold([seen("abcdefgh", t) for t in range(3)])
+    scaled = fold([seen("abcdefgh", t, scale=scale) for t in range(3)])
+    assert names_of_tracks(scaled) == names_of_tracks(plain)
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.text("0123456789", min_size=1, max_size=4))
+def test_other_ids_give_the_same_tracks(prefix: str) -> None:
+    dates = [seen("abcdefgh", 0), seen("abcdefgi", 1), seen("bcdefghi", 2)]
+    plain, renamed = fold(dates), fold(dates, prefix=prefix)
+
+    def partition(results: list[LinkResult], skip: int) -> set[tuple[str, ...]]:
+        out: dict[str, list[str]] = {}
+        for result in results:
+            for row in result.links.to_pylist():
+                out.setdefault(row["track_id"], []).append(row["cluster_id"][skip:])
+        return {tuple(sorted(track)) for track in out.values()}
+
+    assert partition(plain, 0) == partition(renamed, len(prefix))
+
+
+def test_removing_the_last_date_restores_the_state() -> None:
+    """A date reads what is before it and writes its own tables: the fold of n - 1 dates is the first n - 1 results."""
+    dates = [seen("abcdefgh", t) for t in range(4)]
+    assert fold(dates)[:3] == fold(dates[:3])
+
+
+def test_track_ids_can_be_read_aloud() -> None:
+    ids = [track_id_of(f"{k:032x}") for k in range(2000)]
+    assert len(set(ids)) == 2000
+    assert all(len(one) == 10 and not set(one) - set("0123456789ABCDEFGHJKMNPQRSTVWXYZ") for one in ids)
+
+
+def test_a_missing_exemplar_is_refused() -> None:
+    clusters, exemplars = tables(seen("ab", 0), 0)
+    with pytest.raises(KeyError):
+        link_date(day(0), clusters, exemplars.slice(1), [], None, LinkParams())
+
+
+def test_every_image_is_in_tracks() -> None:
+    (result,) = fold([seen("ab", 0)])
+    images = pa.table(
+        {
+            "image_id": ["y", "x", "z"],
+            "uri": ["file:///y", "file:///x", "file:///z"],
+            "captured_at": pa.array([None, datetime.datetime(2024, 1, 1), None], schemas.MICROSECONDS),
+        }
+    )
+    assignments = pa.table({"image_id": ["x", "y"], "cluster_id": ["a000", None]})
+    found = schemas.TRACKS.check(tracks(day(0), images, assignments, result.links))
+    assert found["image_id"].to_pylist() == ["x", "y", "z"]
+    assert found["cluster_id"].to_pylist() == ["a000", None, None]
+    assert found["track_id"].to_pylist() == [track_id_of("a000"), None, None]
+    assert found["probability"].to_pylist() == [1.0, None, None]
+
+
+def test_undated_images_have_clusters_and_no_track() -> None:
+    images = pa.table({"image_id": ["x"], "uri": ["file:///x"], "captured_at": pa.array([None], schemas.MICROSECONDS)})
+    assignments = pa.table({"image_id": ["x"], "cluster_id": ["c"]})
+    found = schemas.TRACKS.check(tracks(schemas.UNDATED, images, assignments, None))
+    assert found.to_pylist() == [
+        {
+            "image_id": "x",
+            "uri": "file:///x",
+            "captured_at": None,
+            "cluster_id": "c",
+            "track_id": None,
+            "probability": None,
+        }
+    ]
+
+
+def test_the_summary_has_every_track_once_on_its_last_date() -> None:
+    dates = [seen("abcdefgh", 0), seen("abcdefgh", 1), seen("abcdefg", 2), seen("abcdef", 3), seen("abcdefi", 4)]
+    results = fold(dates, LinkParams(max_gap=2))
+    rows = []
+    for t, result in enumerate(results):
+        later = [one.links for one in results[t + 1 :]]
+        rows += schemas.TRACK_SUMMARY.check(track_summary(day(t), result.link_state, later, 2)).to_pylist()
+    assert len({row["track_id"] for row in rows}) == len(rows) == 9
+    by_name = {row["last_image_id"][0]: row for row in rows}
+    assert (by_name["h"]["last_date"], by_name["h"]["state"]) == (datetime.date(2024, 1, 2), "ended")
+    assert (by_name["g"]["last_date"], by_name["g"]["state"]) == (datetime.date(2024, 1, 3), "open")
+    assert (by_name["a"]["num_dates"], by_name["a"]["num_images"], by_name["a"]["state"]) == (5, 10, "open")
+
+
+def test_a_new_date_changes_no_older_summary_than_the_gap_reaches() -> None:
+    dates = [seen("abcdefgh"[: 8 - t], t) for t in range(7)]
+    results = fold(dates, LinkParams(max_gap=1))
+    before = [track_summary(day(t), results[t].link_state, [r.links for r in results[t + 1 : 6]], 1) for t in range(6)]
+    after = [track_summary(day(t), results[t].link_state, [r.links for r in results[t + 1 :]], 1) for t in range(6)]
+    assert [a == b for a, b in zip(before, after, strict=True)] == [True] * 4 + [False] * 2

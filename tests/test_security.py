@@ -1,0 +1,212 @@
+"""No secret is kept or shown, nothing but tensors is unpickled, and nothing needs the network."""
+
+import ast
+import functools
+import http.server
+import shlex
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+import yaml
+
+from pipeline.plain_yaml import Loader
+from pipeline.storage import redact, without_secrets
+from tests.collections import Collection
+from tests.commands import BIN, environment, imagetracks, run_arguments
+from tests.proxy import Proxy, Seen, proxied
+from tests.runtime.runs import tables
+from tests.s3_server import s3_server
+
+ROOT = Path(__file__).parent.parent
+PLANTED = "Pl4nted5ecret"
+
+
+@pytest.mark.parametrize(
+    ("uri", "kept"),
+    [
+        (f"https://u:{PLANTED}@host/a/b.jpg", "https://host/a/b.jpg"),
+        (f"https://host/b.jpg?id=7&X-Amz-Signature={PLANTED}&X-Amz-Date=1&size=2", "https://host/b.jpg?id=7&size=2"),
+        (f"https://host/b.jpg?sv=1&sig={PLANTED}&se=2", "https://host/b.jpg"),
+        (f"http://host/b.jpg?access_token={PLANTED}&page=2", "http://host/b.jpg?page=2"),
+        ("https://host/b.jpg?", "https://host/b.jpg"),
+        ("s3://bucket/a?b=c#d.jpg", "s3://bucket/a?b=c#d.jpg"),
+        ("file:///a b/c@d?.jpg", "file:///a b/c@d?.jpg"),
+    ],
+)
+def test_what_signs_a_request_is_no_part_of_a_uri(uri: str, kept: str) -> None:
+    assert without_secrets(uri) == kept
+    assert without_secrets(kept) == kept
+
+
+def test_values_of_secret_variables_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "DB_PASSWORD", "AZURE_STORAGE_ACCOUNT_KEY"):
+        monkeypatch.setenv(name, f"{PLANTED}-{name}")
+        assert redact(f"refused: {PLANTED}-{name} is wrong") == "refused: *** is wrong"
+    monkeypatch.setenv("SHORT_TOKEN", "x")
+    assert redact("exit") == "exit"
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def web(tmp_path: Path) -> Iterator[tuple[str, Collection]]:
+    """Photographs on a web server, and the folder in which they lie."""
+    made = Collection(tmp_path / "served")
+    for subject in range(2):
+        made.add(subject, "2024-05-01", 0, f"{subject}.jpg")
+    handler = functools.partial(Quiet, directory=str(made.root))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"127.0.0.1:{server.server_address[1]}", made
+        server.shutdown()
+        thread.join()
+
+
+def planted_in(folder: Path) -> list[str]:
+    """Files that hold the secret as it is, or Parquet in which some value of a column does."""
+    found = [str(path) for path in folder.rglob("*") if path.is_file() and PLANTED.encode() in path.read_bytes()]
+    for name, dates in tables(folder).items():
+        found += [name for rows in dates.values() if PLANTED in str(rows.to_pylist())]
+    return found
+
+
+@pytest.mark.slow
+def test_signed_uris_of_a_manifest_are_read_and_not_kept(web: tuple[str, Collection], tmp_path: Path) -> None:
+    host, made = web
+    (tmp_path / "home").mkdir()
+    said = []
+    ids = []
+    for day in range(2):  # a new signature every day, and a name that was never there
+        signed = f"X-Amz-Signature={PLANTED}{day}&X-Amz-Date={day}"
+        places = [f"http://user:{PLANTED}@{host}/{key}?{signed}" for key in (*made.identity, "gone.jpg")]
+        (tmp_path / "m.csv").write_text("uri\n" + "\n".join(places) + "\n")
+        words = run_arguments(tmp_path / "home", tmp_path / "ws", "--manifest", tmp_path / "m.csv")
+        refused = imagetracks(*words)
+        assert refused.returncode == (2, 0)[day]  # by the second day it is known, as a row that failed
+        done = imagetracks(*words, "--set", "ingest.on_absent=keep")
+        assert done.returncode == 0, done.stderr
+        said += [refused.stdout, refused.stderr, done.stdout, done.stderr]
+        images = pa.concat_tables(tables(tmp_path / "ws")["images"].values())
+        ids.append(sorted(images["image_id"].to_pylist()))
+        reasons = dict(zip(images["uri"].to_pylist(), images["reason"].to_pylist(), strict=True))
+        assert reasons == {
+            **{f"http://{host}/{key}": None for key in made.identity},
+            f"http://{host}/gone.jpg": "not_found",
+        }
+    assert ids[0] == ids[1]
+    shown = imagetracks("status", "-w", tmp_path / "ws")
+    assert PLANTED not in "".join([*said, shown.stdout, shown.stderr])
+    assert planted_in(tmp_path / "ws") == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("refused", ["an image", "everything"])
+def test_what_a_store_repeats_of_a_key_is_not_shown(refused: str, tmp_path: Path) -> None:
+    """S3 answers some refusals with what was sent to it; a token is sent with each request."""
+    made = Collection(tmp_path / "photos")
+    for subject in range(2):
+        made.add(subject, "2024-05-01", 0, f"{subject}.jpg")
+    with s3_server(tmp_path) as s3, proxied(s3.endpoint) as proxy:
+        s3.filesystem.mkdir("bucket")
+        s3.filesystem.pipe({f"bucket/photos/{key}": (made.root / key).read_bytes() for key in made.identity})
+        proxy.says = f"the token {PLANTED}-token of the key {PLANTED}-key"
+        proxy.judge = lambda seen: judge(refused, proxy, seen)
+        env = environment(
+            AWS_ENDPOINT_URL=proxy.endpoint,
+            AWS_SECRET_ACCESS_KEY=f"{PLANTED}-secret",
+            AWS_SESSION_TOKEN=f"{PLANTED}-token",
+            AWS_ACCESS_KEY_ID=f"{PLANTED}-key",
+        )
+        done = imagetracks(*run_arguments("s3://bucket/photos", tmp_path / "ws"), env=env)
+    assert proxy.done
+    assert done.returncode == (0 if refused == "an image" else 2), done.stderr
+    assert PLANTED not in done.stdout + done.stderr
+    if refused == "an image":
+        images = pa.concat_tables(tables(tmp_path / "ws")["images"].values())
+        assert sorted(map(str, images["reason"].to_pylist())) == ["None", "permission_denied"]
+        assert planted_in(tmp_path / "ws") == []
+
+
+def judge(refused: str, proxy: Proxy, seen: Seen) -> str | None:
+    del proxy
+    return "AccessDenied" if refused == "everything" or seen.path.endswith("/0.jpg") else None
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("unshare") is None, reason="needs namespaces")
+def test_a_run_needs_no_network_at_all(tmp_path: Path) -> None:
+    """In a namespace without any, not even loopback: whatever phones home finds nobody, and nothing minds."""
+    made = Collection(tmp_path / "photos")
+    made.add(0, "2024-05-01", 0)
+    line = shlex.join([str(BIN / "imagetracks"), *map(str, run_arguments(made.root, tmp_path / "ws"))])
+    if subprocess.run(["unshare", "--net", "true"], check=False, capture_output=True).returncode:
+        pytest.skip("a namespace takes a privilege that this user does not have")
+    done = subprocess.run(
+        ["unshare", "--net", "sh", "-c", line],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=environment(),
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(tables(tmp_path / "ws")["tracks"]) == 1
+
+
+@pytest.mark.ray
+def test_ray_reports_nothing_and_shows_no_dashboard() -> None:
+    code = """
+import json
+from pipeline.resources import Resources
+from pipeline.runtime.engines import engine_maker
+
+engine = engine_maker("ray", None, Resources(num_cpus=1))()
+from ray._common.usage import usage_lib
+from ray._private.worker import global_worker
+print(json.dumps([usage_lib.usage_stats_enabled(), global_worker.node.webui_url or ""]))
+engine.close()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=120, env=environment()
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == '[false, ""]'
+
+
+def calls() -> Iterator[tuple[str, ast.Call]]:
+    """Every call of a dotted name in the package."""
+    for path in [*(ROOT / "pipeline").rglob("*.py"), *(ROOT / "jobs").rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call):
+                yield ast.unparse(node.func), node
+
+
+def keyword(call: ast.Call, name: str) -> Any:
+    return next(
+        (one.value.value for one in call.keywords if one.arg == name and isinstance(one.value, ast.Constant)), None
+    )
+
+
+def test_nothing_is_opened_that_could_run_code() -> None:
+    opened = list(calls())
+    names = {name for name, _ in opened}
+    forbidden = {"eval", "exec", "compile", "os.system", "yaml.unsafe_load", "joblib.load", "dill.load"}
+    assert not names & (
+        forbidden | {f"{kind}.{verb}" for kind in ("pickle", "cloudpickle") for verb in ("load", "loads")}
+    )
+    assert all(keyword(call, "weights_only") is True for name, call in opened if name.endswith("torch.load"))
+    assert all(ast.unparse(call.args[1]) == "Loader" for name, call in opened if name == "yaml.load")
+    assert issubclass(Loader, (yaml.SafeLoader, yaml.CSafeLoader))
+    assert {"torch.load", "yaml.load"} <= names
+    assert not [call for name, call in opened if keyword(call, "allow_pickle") or keyword(call, "shell")]
