@@ -70,7 +70,7 @@ class S3Server:
 
 
 @contextmanager
-def s3_server(folder: Path) -> Iterator[S3Server]:
+def s3_server(folder: Path, keys_per_page: int = 1000) -> Iterator[S3Server]:
     """Start a server, point the environment at it, and end it by its own handle."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -85,7 +85,8 @@ def s3_server(folder: Path) -> Iterator[S3Server]:
     }
     with log.open("wb") as output:
         command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-        process = subprocess.Popen(command, stdout=output, stderr=output)
+        paged = {**os.environ, "MOTO_S3_DEFAULT_MAX_KEYS": str(keys_per_page)}
+        process = subprocess.Popen(command, stdout=output, stderr=output, env=paged)
         try:
             _wait(port, process)
             forget_connections()

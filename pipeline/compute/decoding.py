@@ -41,8 +41,8 @@ def decode(data: bytes, limits: Limits) -> Decoded:
     Raises:
         Flaw: with the reason, whatever the bytes are.
     """
-    header = read_header(data, limits)
-    return Decoded(upright(read_pixels(data, header), header.orientation), header)
+    header = read_header(data, limits.max_bytes)
+    return Decoded(upright(read_pixels(data, header, limits.max_pixels), header.orientation), header)
 
 
 def open_pixels(data: bytes) -> Pixels:
@@ -54,36 +54,36 @@ def open_pixels(data: bytes) -> Pixels:
     return decode(data, Limits(max_bytes=len(data), max_pixels=2**62)).rgb
 
 
-def read_header(data: bytes, limits: Limits) -> Header:
+def read_header(data: bytes, max_bytes: int) -> Header:
     """Format, size, orientation and EXIF, without decoding a pixel.
 
     Raises:
-        Flaw: no bytes, too many bytes, no image, not a format that is read, or too many pixels.
+        Flaw: no bytes, too many bytes, no image, or not a format that is read.
     """
     if not data:
         raise Flaw(Reason.EMPTY)
-    if len(data) > limits.max_bytes:
-        raise Flaw(Reason.TOO_LARGE, f"{len(data)} bytes, at most {limits.max_bytes}")
+    if len(data) > max_bytes:
+        raise Flaw(Reason.TOO_LARGE, f"{len(data)} bytes, at most {max_bytes}")
     name = image_format(data)
     if name is None:
         raise _not_read(data)
-    header = guarded(lambda: jpeg_header(data) if name == "jpeg" else pillow_header(data, name))
-    if header.width * header.height > limits.max_pixels:
-        raise Flaw(Reason.TOO_MANY_PIXELS, f"{header.width}x{header.height}, at most {limits.max_pixels} pixels")
-    return header
+    return guarded(lambda: jpeg_header(data) if name == "jpeg" else pillow_header(data, name))
 
 
-def read_pixels(data: bytes, header: Header, scratch: Scratch | None = None) -> Pixels:
+def read_pixels(data: bytes, header: Header, max_pixels: int, scratch: Scratch | None = None) -> Pixels:
     """The pixels as they are stored: :func:`~pipeline.compute.pixels.upright` has still to turn them.
 
     Args:
         data: the image.
         header: its header, by :func:`read_header`.
+        max_pixels: an image whose header says that it has more is not decoded.
         scratch: memory to decode into; the pixels are then valid until the next image is decoded into it.
 
     Raises:
-        Flaw: truncated, corrupt, or of a kind that is not read.
+        Flaw: too many pixels, truncated, corrupt, or of a kind that is not read.
     """
+    if header.width * header.height > max_pixels:
+        raise Flaw(Reason.TOO_MANY_PIXELS, f"{header.width}x{header.height}, at most {max_pixels} pixels")
     if header.format == "jpeg":
         return guarded(lambda: jpeg_pixels(data, header, scratch))
     return guarded(lambda: pillow_pixels(data, header.format))

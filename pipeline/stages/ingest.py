@@ -14,7 +14,6 @@ from pipeline.schemas import IMAGES, MICROSECONDS, UNDATED
 
 if TYPE_CHECKING:
     from pipeline.compute.dating import Dated, Rules
-    from pipeline.compute.decoding import Limits
     from pipeline.compute.formats import Header
     from pipeline.compute.pixels import Scratch
 
@@ -138,15 +137,14 @@ def ingest(objects: pa.Table, params: IngestParams) -> pa.Table:
         object, in the order given.  A row that fails keeps what is known of it: its date too, and its size if the
         header could be read.
     """
-    from pipeline.compute.decoding import Limits
     from pipeline.compute.pixels import Scratch
 
-    limits, scratch = Limits(params.max_bytes, params.max_pixels), Scratch()
+    scratch = Scratch()
     rules = _rules(params)
     images: list[_Image] = []
     dates: list[Dated] = []
     for row in objects.select([name for name in OBJECTS if name in objects.column_names]).to_pylist():
-        image, header = _read(row, limits, params, scratch)
+        image, header = _read(row, params, scratch)
         images.append(image)
         dates.append(_date(row, header, rules))
     return _table(objects, images, dates, params)
@@ -184,7 +182,7 @@ def _rules(params: IngestParams) -> Rules:
     return Rules(earliest, latest, zone, dt.time.fromisoformat(params.day_starts_at), params.date_from_modified)
 
 
-def _read(row: dict[str, Any], limits: Limits, params: IngestParams, scratch: Scratch) -> tuple[_Image, Header | None]:
+def _read(row: dict[str, Any], params: IngestParams, scratch: Scratch) -> tuple[_Image, Header | None]:
     """What the bytes of one object give; never raises for their content."""
     from pipeline.compute.decoding import read_header
     from pipeline.compute.identity import content_hash
@@ -196,7 +194,7 @@ def _read(row: dict[str, Any], limits: Limits, params: IngestParams, scratch: Sc
     image: _Image = {"num_bytes": len(data), "content_hash": content_hash(data)}
     header = None
     try:
-        header = read_header(data, limits)
+        header = read_header(data, params.max_bytes)
         image |= {"width": header.width, "height": header.height, "format": header.format}
         if row["reason"] is not None:
             raise Flaw(Reason(row["reason"]), row["detail"] or "")
@@ -223,7 +221,7 @@ def _kept(data: bytes, header: Header, params: IngestParams, scratch: Scratch) -
     from pipeline.compute.decoding import guarded, read_pixels
     from pipeline.compute.pixels import encode, encode_png, shrink, shrunken_size, upright
 
-    stored = read_pixels(data, header, scratch)
+    stored = read_pixels(data, header, params.max_pixels, scratch)
     if params.image_px == "original":
         return data
     small = shrunken_size(header.height, header.width, params.image_px) == (header.height, header.width)

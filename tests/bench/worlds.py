@@ -4,8 +4,8 @@ A world is seeded and has no images: what it gives is what the date clusterer wo
 the truth beside it.  ``WORLDS`` are the worlds of the issue on linking; the numbers are its own.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -74,102 +74,100 @@ class Day:
     image_subject: Ints
 
 
-@dataclass
-class _State:
-    look: Doubles
-    names: list[int] = field(default_factory=list)
+class _World:
+    """Who is alive, and what they look like."""
+
+    def __init__(self, knobs: Knobs, seed: int) -> None:
+        self.knobs = knobs
+        self.rng = np.random.default_rng(seed)
+        axes = np.arange(1, knobs.dimensions + 1) ** -knobs.anisotropy
+        self.axes = axes / np.linalg.norm(axes)
+        n = knobs.subjects
+        self.pairs = round(knobs.twins * n / 2)
+        self.families = self.draw(max(1, n // 5))
+        self.looks = self.born(n)
+        twins = slice(1, 2 * self.pairs, 2)
+        self.looks[twins] = self.looks[0 : 2 * self.pairs : 2] + self.draw(self.pairs, knobs.twin_distance)
+        self._tie(self.looks)
+        self.switch = self.rng.integers(1, max(2, knobs.dates), size=n)
+        self.names = np.arange(n)
+        self.next_name = n
+
+    def draw(self, n: int, length: float = 1.0) -> Doubles:
+        """``n`` random vectors of about this length."""
+        return self.rng.normal(size=(n, self.knobs.dimensions)) * self.axes * length
+
+    def born(self, n: int) -> Doubles:
+        """Newcomers of random families."""
+        pick = self.rng.integers(len(self.families), size=n)
+        return np.sqrt(self.knobs.family) * self.families[pick] + np.sqrt(1 - self.knobs.family) * self.draw(n)
+
+    def step(self, t: int) -> None:
+        """A date passes: everybody drifts, some end and as many are born."""
+        knobs, n = self.knobs, self.knobs.subjects
+        walk = self.draw(n, knobs.drift)
+        self._tie(walk)
+        self.looks = (self.looks + walk) / np.sqrt(1 + knobs.drift**2) + self.draw(1, knobs.common_drift)
+        ends = self.rng.random(n) < (1.0 if knobs.null else knobs.turnover)
+        ends[: 2 * self.pairs] = False
+        ends |= t in (knobs.redrawn, knobs.all_end)
+        self.looks[ends] = self.born(int(ends.sum()))
+        self.names[ends] = self.name(int(ends.sum()))
+
+    def name(self, n: int) -> Ints:
+        """``n`` names that nobody had."""
+        self.next_name += n
+        return np.arange(self.next_name - n, self.next_name)
+
+    def present(self, t: int) -> npt.NDArray[np.bool_]:
+        """Who is photographed; at least one."""
+        knobs, n = self.knobs, self.knobs.subjects
+        seen = self.rng.random(n) >= knobs.gap
+        if 0 <= knobs.all_end <= t:
+            seen &= np.arange(n) % 5 == 0
+        twin = (np.arange(n) % 2 == 1) & (np.arange(n) < 2 * self.pairs)
+        if knobs.twin_leaves:
+            away = t >= self.switch if knobs.twin_leaves == "ends" else t < self.switch
+            seen &= ~(twin & away)
+        if not seen.any():
+            seen[self.rng.integers(n)] = True
+        return seen
+
+    def _tie(self, vectors: Doubles) -> None:
+        if self.knobs.ties:
+            half = len(vectors) // 2
+            vectors[1 : 2 * half : 2] = vectors[0 : 2 * half : 2]
 
 
 def generate(knobs: Knobs, seed: int) -> Iterator[Day]:
     """The dates of a world, in order."""
-    rng = np.random.default_rng(seed)
-    axes = np.arange(1, knobs.dimensions + 1) ** -knobs.anisotropy
-    axes /= np.linalg.norm(axes)
-
-    def draw(n: int, length: float = 1.0) -> Doubles:
-        return rng.normal(size=(n, knobs.dimensions)) * axes * length
-
-    families = draw(max(1, knobs.subjects // 5))
-
-    def born(n: int) -> Doubles:
-        pick = rng.integers(len(families), size=n)
-        return np.sqrt(knobs.family) * families[pick] + np.sqrt(1 - knobs.family) * draw(n)
-
-    n = knobs.subjects
-    looks = born(n)
-    num_pairs = int(round(knobs.twins * n / 2))
-    for pair in range(num_pairs):
-        looks[2 * pair + 1] = looks[2 * pair] + draw(1, knobs.twin_distance)[0]
-    if knobs.ties:
-        looks[1::2] = looks[0 : 2 * (n // 2) : 2][: len(looks[1::2])]
-    switch = rng.integers(1, max(2, knobs.dates), size=n)
-    names = np.arange(n)
-    next_name = n
+    world = _World(knobs, seed)
     for t in range(knobs.dates):
         if t:
-            walk = draw(n, knobs.drift)
-            if knobs.ties:
-                walk[1::2] = walk[0 : 2 * (n // 2) : 2][: len(walk[1::2])]
-            looks = looks + walk
-            looks /= np.sqrt(1 + knobs.drift**2)
-            families = families + draw(1, knobs.common_drift)
-            looks += draw(1, knobs.common_drift) if knobs.common_drift else 0
-            ends = rng.random(n) < (1.0 if knobs.null else knobs.turnover)
-            if knobs.twins:
-                ends[: 2 * num_pairs] = False
-            if t in (knobs.redrawn, knobs.all_end):
-                ends[:] = True
-            looks[ends] = born(int(ends.sum()))
-            names[ends] = next_name + np.arange(ends.sum())
-            next_name += int(ends.sum())
-        seen = rng.random(n) >= knobs.gap
-        if knobs.all_end >= 0 and t >= knobs.all_end:
-            seen &= np.arange(n) % 5 == 0
-        twin = np.zeros(n, dtype=bool)
-        twin[1 : 2 * num_pairs : 2] = True
-        if knobs.twin_leaves == "ends":
-            seen &= ~(twin & (t >= switch))
-        if knobs.twin_leaves == "comes":
-            seen &= ~(twin & (t < switch))
-        if not seen.any():
-            seen[rng.integers(n)] = True
-        now, who = looks[seen], names[seen]
+            world.step(t)
+        seen = world.present(t)
+        now, who = world.looks[seen], world.names[seen]
         if t == knobs.flood:
-            now = np.concatenate([now, born(9 * len(now))])
-            who = np.concatenate([who, next_name + np.arange(len(now) - len(who))])
-            next_name += len(now)
-        shift = draw(1, knobs.lighting)[0] if knobs.lighting else 0.0
-        yield _photograph(knobs, rng, axes, now + shift, who, t)
+            now = np.concatenate([now, world.born(9 * len(now))])
+            who = np.concatenate([who, world.name(len(now) - len(who))])
+        yield _photograph(world, now + world.draw(1, knobs.lighting), who, t)
 
 
-def _photograph(knobs: Knobs, rng: np.random.Generator, axes: Doubles, now: Doubles, who: Ints, t: int) -> Day:
+def _photograph(world: _World, now: Doubles, who: Ints, t: int) -> Day:
+    knobs, rng = world.knobs, world.rng
     shots = np.asarray(knobs.shots)[rng.integers(len(knobs.shots), size=len(who))]
-    pieces = np.minimum(1 + rng.poisson(max(0.0, knobs.fragments - 1), size=len(who)), shots)
-    owner, cluster = [], []
-    count = 0
-    for s in range(len(who)):
-        owner += [s] * int(shots[s])
-        cluster += sorted(count + k % int(pieces[s]) for k in range(int(shots[s])))
-        count += int(pieces[s])
-    own, group = np.asarray(owner), np.asarray(cluster)
-    scale = 0.0 if knobs.ties else knobs.noise
-    images = now[own] + rng.normal(size=(len(own), knobs.dimensions)) * axes * scale
+    own = np.repeat(np.arange(len(who)), shots)
+    images = now[own] + world.draw(len(own), 0.0 if knobs.ties else knobs.noise)
     images /= np.linalg.norm(images, axis=1, keepdims=True)
-    if knobs.merged:
-        units = now / np.linalg.norm(now, axis=1, keepdims=True)
-        near = units @ units.T
-        np.fill_diagonal(near, -2)
-        first = group[np.searchsorted(own, np.arange(len(who)))]
-        for s in np.flatnonzero(rng.random(len(who)) < knobs.merged / 2):
-            group[group == group[np.searchsorted(own, s)]] = first[int(near[s].argmax())]
+    group = _clustered(world, now, shots)
     order = np.argsort(group, kind="stable")
     images, own, group = images[order], own[order], group[order]
     starts = np.flatnonzero(np.append(True, group[1:] != group[:-1]))
-    ends = np.append(starts[1:], len(own))
-    subject = np.array([np.bincount(own[a:b]).argmax() for a, b in zip(starts, ends, strict=True)])
+    sizes = np.diff(np.append(starts, len(own)))
+    subject = np.array([np.bincount(own[a : a + n]).argmax() for a, n in zip(starts, sizes, strict=True)])
     shuffle = rng.permutation(len(starts))
-    pick = np.concatenate([np.arange(starts[c], ends[c]) for c in shuffle])
-    sizes = (ends - starts)[shuffle]
+    pick = np.concatenate([np.arange(starts[c], starts[c] + sizes[c]) for c in shuffle])
+    sizes = sizes[shuffle]
     return Day(
         t * knobs.days_apart,
         images[pick].astype(np.float32),
@@ -179,26 +177,41 @@ def _photograph(knobs: Knobs, rng: np.random.Generator, axes: Doubles, now: Doub
     )
 
 
-BASE = Knobs()
+def _clustered(world: _World, now: Doubles, shots: Ints) -> Ints:
+    """The cluster of each image: a subject's shots, in pieces or with its nearest neighbour's if the knobs say so."""
+    knobs, rng = world.knobs, world.rng
+    pieces = np.minimum(1 + rng.poisson(max(0.0, knobs.fragments - 1), size=len(shots)), shots)
+    first = np.cumsum(pieces) - pieces
+    group = np.concatenate([first[s] + np.arange(n) % pieces[s] for s, n in enumerate(shots)])
+    if knobs.merged and len(now) > 1:
+        units = now / np.linalg.norm(now, axis=1, keepdims=True)
+        near = units @ units.T
+        np.fill_diagonal(near, -2)
+        for s in np.flatnonzero(rng.random(len(shots)) < knobs.merged / 2):
+            group[group == first[s]] = first[int(near[s].argmax())]
+    return group
+
+
+BASE = Knobs(noise=0.5, drift=0.3, shots=(1, 2, 3))
 WORLDS: dict[str, Knobs] = {
     "0 plain": BASE,
     "1 null": replace(BASE, null=True),
-    "2 under 30%": replace(BASE, merged=0.3),
-    "2 over 1.5x": replace(BASE, fragments=1.5),
-    "2 over 2x": replace(BASE, fragments=2.0, shots=(4,)),
-    "2 over 3x": replace(BASE, fragments=3.0, shots=(6,)),
+    "2 merged 10 %": replace(BASE, merged=0.1),
+    "2 merged 30 %": replace(BASE, merged=0.3),
+    "2 pieces 1.1x": replace(BASE, fragments=1.1, shots=(4,)),
+    "2 pieces 1.5x": replace(BASE, fragments=1.5, shots=(4,)),
+    "2 pieces 3x": replace(BASE, fragments=3.0, shots=(6,)),
     "3 twins": replace(BASE, twins=0.5),
-    "4 twin ends": replace(BASE, twins=0.5, twin_leaves="ends"),
-    "4 twin comes": replace(BASE, twins=0.5, twin_leaves="comes"),
-    "5 redrawn": replace(BASE, redrawn=20),
+    "4 a twin ends": replace(BASE, twins=0.5, twin_leaves="ends"),
+    "4 a twin comes": replace(BASE, twins=0.5, twin_leaves="comes"),
+    "5 all redrawn": replace(BASE, redrawn=20),
     "6 flood": replace(BASE, flood=20),
     "7 lighting": replace(BASE, lighting=0.5),
     "8 single": replace(BASE, subjects=1, turnover=0.0, gap=0.0),
     "9 first dates": replace(BASE, dates=2),
-    "10 sizes": replace(BASE, shots=(1, 1, 1, 50)),
+    "10 1 beside 50": replace(BASE, shots=(1, 1, 1, 50)),
     "11 ties": replace(BASE, ties=True),
-    "12 slow drift": replace(BASE, drift=0.3, noise=0.2, dates=60),
-    "13 far apart": replace(BASE, days_apart=400, drift=0.4),
+    "12 slow drift": replace(BASE, drift=0.35, noise=0.2, dates=60),
+    "13 far apart": replace(BASE, days_apart=400, drift=0.5),
     "14 nobody continues": replace(BASE, subjects=200, dates=12, all_end=6),
 }
-VARIANTS: dict[str, Callable[[Knobs], Knobs]] = {}

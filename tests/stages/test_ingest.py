@@ -158,6 +158,13 @@ def test_failed_rows_keep_what_is_known_of_them() -> None:
     assert "HTML" in html["detail"]
 
 
+def test_of_bytes_that_come_with_a_reason_the_header_alone_is_read() -> None:
+    data = saved(photo(100, 90), exif=exif(t36867="2024:01:05 10:15:30"))
+    row = one(data[:-500], reason="decoder_crashed", detail="SIGSEGV")  # decoding would say that it is cut
+    assert (row["reason"], row["detail"], row["pixels"]) == ("decoder_crashed", "SIGSEGV", None)
+    assert (row["width"], row["height"], row["date"]) == (100, 90, "2024-01-05")
+
+
 def test_what_could_not_be_fetched_keeps_its_reason() -> None:
     row = one(None, reason="not_found", detail="404", date_value="2024-01-05")
     assert (row["reason"], row["detail"], row["date"], row["num_bytes"]) == ("not_found", "404", "2024-01-05", None)
@@ -165,8 +172,9 @@ def test_what_could_not_be_fetched_keeps_its_reason() -> None:
 
 
 def test_limits() -> None:
-    data = saved(photo(100, 100))
-    assert one(data, IngestParams(max_pixels=9999))["reason"] == "too_many_pixels"
+    data = saved(photo(100, 100), exif=exif(t36867="2024:01:05 10:15:30"))
+    refused = one(data, IngestParams(max_pixels=9999))
+    assert (refused["reason"], refused["width"], refused["date"]) == ("too_many_pixels", 100, "2024-01-05")
     assert one(data, IngestParams(max_bytes=len(data) - 1))["reason"] == "too_large"
 
 
