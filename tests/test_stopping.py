@@ -83,14 +83,13 @@ def test_a_run_is_stopped_and_the_next_goes_on(
 
 @pytest.mark.ray
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("sign", ["_lease/*.json", "images/_staging/fragments/*/*.parquet"])
 def test_a_run_on_ray_is_stopped(
-    sign: str, collection: Collection, undisturbed: dict[str, dict[str, pa.Table]], tmp_path: Path
+    collection: Collection, undisturbed: dict[str, dict[str, pa.Table]], tmp_path: Path
 ) -> None:
     words = ["run", "-c", collection.root, "-w", tmp_path / "ws", "--set", "resources.num_cpus=1"]
     words += ["--set", "resources.rows_per_fragment=2"]
     process = started(*words, env=environment(**SLOWED))
-    seconds = stop(process, tmp_path / "ws", sign, signal.SIGTERM)
+    seconds = stop(process, tmp_path / "ws", "images/_staging/fragments/*/*.parquet", signal.SIGTERM)
     _, said = process.communicate()
     print(f"stopped within {seconds:.2f} s")
     assert process.returncode == 143, said

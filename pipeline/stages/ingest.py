@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from pipeline.compute.formats import Header
     from pipeline.compute.pixels import Scratch
 
+_LARGEST_SIDE = 2**31 - 1
+"""What the columns ``width`` and ``height`` hold."""
+
 DATE = "date"
 """The extra column of :func:`ingest`'s result: the partition a row belongs to."""
 
@@ -195,7 +198,9 @@ def _read(row: dict[str, Any], params: IngestParams, scratch: Scratch) -> tuple[
     header = None
     try:
         header = read_header(data, params.max_bytes)
-        image |= {"width": header.width, "height": header.height, "format": header.format}
+        image["format"] = header.format
+        if max(header.width, header.height) <= _LARGEST_SIDE:  # a damaged header may claim any number
+            image |= {"width": header.width, "height": header.height}
         if row["reason"] is not None:
             raise Flaw(Reason(row["reason"]), row["detail"] or "")
         image["pixels"] = _kept(data, header, params, scratch)

@@ -1,13 +1,18 @@
-"""Seeded mutations of real files: an image or a flaw, never another exception, never a hang."""
+"""Seeded mutations of real files: an image or a flaw, never another exception, a hang or a growth of memory."""
 
+import gc
 import random
 import time
 from collections.abc import Iterator
 
+import psutil
+import pyarrow as pa
 import pytest
 
 from pipeline.compute.decoding import Limits, decode
-from pipeline.compute.reasons import Flaw
+from pipeline.compute.reasons import PERMANENT, Flaw, Reason
+from pipeline.schemas import UNDATED
+from pipeline.stages.ingest import OBJECTS, IngestParams, ingest
 from tests.pictures import exif, photo, saved
 
 pytestmark = pytest.mark.filterwarnings("ignore:::PIL")  # Pillow comments on every odd TIFF
@@ -71,6 +76,31 @@ def decode_all(count: int, seed: int) -> tuple[int, int]:
     return good, bad
 
 
+def mutated_exif(count: int, seed: int) -> Iterator[bytes]:
+    """JPEGs that are whole but for their EXIF block."""
+    rng = random.Random(seed)
+    whole = originals()[0]
+    start = whole.index(b"Exif\0\0") + 6
+    length = int.from_bytes(whole[start - 8 : start - 6], "big") - 8
+    for _ in range(count):
+        data = bytearray(whole)
+        for _ in range(rng.choice((1, 2, 4, 16))):
+            data[start + rng.randrange(length)] = rng.choice((0, 1, 0xFF, 0x7F, 0x3A, rng.randrange(256)))
+        yield bytes(data)
+
+
+def read_all(contents: Iterator[bytes]) -> pa.Table:
+    """Rows of ``images``, as the pipeline makes them: dated too."""
+    rows = [{"image_id": f"{n:032x}", "key": str(n), "uri": str(n), "bytes": data} for n, data in enumerate(contents)]
+    columns = {name: pa.array([row.get(name) for row in rows], kind) for name, kind in OBJECTS.items()}
+    return ingest(pa.table(columns), IngestParams(max_pixels=LIMITS.max_pixels, image_px=64))
+
+
+def resident() -> int:
+    gc.collect()
+    return int(psutil.Process().memory_info().rss)
+
+
 def test_every_original_decodes() -> None:
     for data in originals():
         assert decode(data, LIMITS).rgb.shape in ((40, 48, 3), (48, 40, 3))
@@ -82,8 +112,32 @@ def test_hundreds_of_mutations() -> None:
     assert bad > 100
 
 
+def test_nonsense_in_exif_spoils_a_date_but_never_an_image() -> None:
+    rows = read_all(mutated_exif(600, seed=3))
+    assert rows["reason"].null_count == rows.num_rows
+    dates = set(rows["date"].to_pylist())
+    assert {"2024-01-05", UNDATED} <= dates  # some blocks still say when, and some nothing
+    assert all("1901" <= date[:4] <= "2100" for date in dates - {UNDATED})
+
+
 @pytest.mark.slow
 def test_thousands_of_mutations() -> None:
+    decode_all(1400, seed=4)  # what decoders keep for good, they have by now
+    before = resident()
     good, bad = decode_all(8400, seed=2)
     assert good > 400
     assert bad > 2000
+    assert resident() - before < 48 * 2**20
+
+
+@pytest.mark.slow
+def test_thousands_of_rows_with_a_reason_each() -> None:
+    read_all(mutations(280, seed=5))
+    before = resident()
+    for seed in range(10):
+        rows = read_all(mutations(280, seed))
+        assert rows.num_rows == 280
+        reasons = rows["reason"].drop_null().to_pylist()
+        assert {Reason(reason) for reason in reasons} <= set(PERMANENT)
+        assert [pixels is None for pixels in rows["pixels"].to_pylist()] == rows["reason"].is_valid().to_pylist()
+    assert resident() - before < 48 * 2**20

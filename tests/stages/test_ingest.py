@@ -165,6 +165,13 @@ def test_of_bytes_that_come_with_a_reason_the_header_alone_is_read() -> None:
     assert (row["width"], row["height"], row["date"]) == (100, 90, "2024-01-05")
 
 
+def test_a_size_that_no_column_holds_is_left_out() -> None:
+    bitmap = bytearray(saved(photo(), "BMP"))
+    bitmap[18:22] = b"\xf0\xff\xff\xff"
+    row = one(bytes(bitmap))
+    assert (row["reason"] is not None, row["width"], row["num_bytes"]) == (True, None, len(bitmap))
+
+
 def test_what_could_not_be_fetched_keeps_its_reason() -> None:
     row = one(None, reason="not_found", detail="404", date_value="2024-01-05")
     assert (row["reason"], row["detail"], row["date"], row["num_bytes"]) == ("not_found", "404", "2024-01-05", None)
