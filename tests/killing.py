@@ -50,7 +50,10 @@ class Killable:
         env = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
         env |= {"PYTHONPATH": str(INJECTED), "OMP_NUM_THREADS": "1", **self.environment}
         with self.output.open("wb") as output:
-            self.process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=output, stderr=output)
+            # In a session of its own: what Ray sends to its process group is not meant for the tests.
+            self.process = subprocess.Popen(
+                command, cwd=ROOT, env=env, stdout=output, stderr=output, start_new_session=True
+            )
         self.driver = psutil.Process(self.process.pid)
         return self
 

@@ -1,7 +1,7 @@
 """Kill runs at random moments, again and again: ``python -m tests.soak 20 [seed]``.
 
-Each round is a new workspace; a run of it is killed (its driver, its node's raylet, or a worker, whatever it does) up to
-three times, then a run ends undisturbed, and every table has to be equal to those of a run that nobody disturbed.
+Each round is a new workspace; a run of it is killed (its driver, its node's raylet, or a worker, whatever it does) up
+to three times, then a run ends undisturbed, and every table has to be equal to those of a run that nobody disturbed.
 """
 
 import random

@@ -31,6 +31,9 @@ _READS = ("image_id", "content_hash", "region", "reason")
 """The columns of ``images`` that decide a fingerprint; the pixels follow from them and the ingest parameters."""
 
 _ROWS_PER_READ = 1024
+_SLOWER_THAN_DECODING = 10
+"""How much longer a large network may take for some images, on a slow CPU, than a decoder."""
+
 _HELD_BY = ("image_id", "pixels_key", "reason")
 
 
@@ -141,7 +144,8 @@ def _map_apart(
     resources = context.config.resources
     settings = {"params": context.config.fingerprint.model_dump(mode="json"), "made_by": writer.digest}
     reason, attempts = Reason.EXTRACTOR_FAILED, resources.retries + 1
-    work = Isolated("fingerprints", settings, reason, "pixels", attempts, resources.decode_seconds)
+    seconds = _SLOWER_THAN_DECODING * resources.decode_seconds
+    work = Isolated("fingerprints", settings, reason, "pixels", attempts, seconds)
     return run_isolated(context, "fingerprints", [(reader, work, writer, unit) for unit, _ in units], wants_gpu=True)
 
 

@@ -1,7 +1,6 @@
 """The manifest: which images a collection has, when they were taken, and what else is known of them."""
 
 import difflib
-import io
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -84,7 +83,8 @@ def _read_csv(data: bytes, as_text: Sequence[str], delimiter: str = ",") -> pa.T
     read = pyarrow.csv.ReadOptions(block_size=min(max(len(data) + 1, 2**20), _MAX_BLOCK))
     parse = pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
     convert = pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(as_text, pa.string()))
-    return pyarrow.csv.read_csv(io.BytesIO(data), read, parse, convert)
+    # A buffer of Arrow's own: its threads must not call back into a Python that may be on its way out.
+    return pyarrow.csv.read_csv(pa.BufferReader(data), read, parse, convert)
 
 
 def _read_tsv(data: bytes, as_text: Sequence[str]) -> pa.Table:
@@ -118,7 +118,7 @@ def _json_column(values: list[Any], as_text: bool) -> pa.Array:
 
 
 def _read_parquet(data: bytes, as_text: Sequence[str]) -> pa.Table:  # noqa: ARG001  (it has types of its own)
-    return pq.read_table(io.BytesIO(data))
+    return pq.read_table(pa.BufferReader(data))
 
 
 _READERS: dict[str, _Tables] = {

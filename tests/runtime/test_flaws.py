@@ -84,7 +84,7 @@ def claims(data: bytes, side: int) -> bytes:
 
 
 def good() -> dict[str, bytes]:
-    dated = exif(t36867=TAKEN)
+    dated = exif(t36867=TAKEN).tobytes()
     cmyk = Image.new("CMYK", (32, 32), INKS)
     inverted = Image.new("CMYK", (32, 32), tuple(255 - ink for ink in INKS))
     plain = saved(inverted, quality=95, subsampling=0, exif=dated)

@@ -106,7 +106,7 @@ def test_a_photograph_that_kills_or_holds_up_its_decoder_becomes_a_row_with_a_re
         keys[reason] = photos.add(5 + number, DATES[1], 0)
         with (photos.root / keys[reason]).open("ab") as file:
             file.write(word)
-    patience = ("resources.retries=0", "resources.decode_seconds=5")
+    patience = ("resources.retries=0", "resources.decode_seconds=8")
     with Killable(photos.root, tmp_path / "ws", (*SETTINGS, *patience)) as run:
         assert run.wait(400) == 0, run.said
     found = tables(tmp_path / "ws")
@@ -114,7 +114,7 @@ def test_a_photograph_that_kills_or_holds_up_its_decoder_becomes_a_row_with_a_re
     shown = {key: (row["reason"], row["detail"]) for key, row in rows.items() if row["reason"]}
     assert shown == {
         keys["decoder_crashed"]: ("decoder_crashed", "SIGSEGV"),
-        keys["hangs"]: ("decoder_crashed", "no result after 5 s"),
+        keys["hangs"]: ("decoder_crashed", "no result after 8 s"),
     }
     for key in shown:  # what the header says is known: the size, and the date that they lie in
         assert (rows[key]["width"], rows[key]["num_bytes"]) == (128, (photos.root / key).stat().st_size)
