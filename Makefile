@@ -6,7 +6,7 @@ OUT ?= out
 INSTALLED := $(VENV)/.installed
 FAULTS := tests/runtime/test_kills.py tests/runtime/test_isolation.py tests/test_s3_faults.py tests/test_stopping.py
 
-.PHONY: help install run test test-unit test-gpu lint test-faults bench bench-quality lock docs clean
+.PHONY: help install run test test-unit test-gpu soak lint test-faults bench bench-quality lock docs clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -42,6 +42,9 @@ test-unit: $(INSTALLED) ## The fast tests alone
 
 test-gpu: $(INSTALLED) ## Compare CPU and GPU, where there is a GPU
 	$(BIN)/python -m pytest -m gpu
+
+soak: $(INSTALLED) ## Kill runs at random moments, N times (make soak N=20), and compare every table
+	$(BIN)/python -m tests.soak $(or $(N),20)
 
 lint: $(INSTALLED) ## ruff and mypy --strict
 	$(BIN)/ruff check .

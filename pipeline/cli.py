@@ -256,6 +256,7 @@ def main() -> None:
 
 def guarded(command: Callable[[], object]) -> None:
     """Run ``command``; errors that are meant for a person become messages, a signal to stop an orderly end."""
+    from pipeline.failures import explain
     from pipeline.stopping import Stopped, asked, stoppable
 
     try:
@@ -267,7 +268,11 @@ def guarded(command: Callable[[], object]) -> None:
     except BaseException as error:
         number = error.number if isinstance(error, Stopped) else asked()
         if number is None:
-            raise
+            told = explain(error, "reading or writing") if isinstance(error, Exception) else None
+            if told is None:
+                raise
+            err.print(f"imagetracks: {redact(str(told))}", markup=False, soft_wrap=True)
+            sys.exit(told.exit_code)
         # Whatever was raised last, the signal was why.
         name = signal.Signals(number).name
         goes_on = "what was committed stays and the next run goes on from there"

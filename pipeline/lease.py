@@ -130,6 +130,16 @@ class Lease:
             elif left < self.seconds / _RENEWALS:
                 self._renew()
 
+    def lost(self) -> BusyError | None:
+        """Whether it was lost, now asked for in any case: what failed may have failed because of that."""
+        with self._lock:
+            if self._lost is None and self._own is not None:
+                with suppress(Exception):
+                    latest = self._latest()
+                    if latest is None or latest.run != self.run:
+                        self._lose(latest)
+            return self._lost
+
     def release(self, clean: bool) -> None:
         """Give it back; ``clean`` if the run came to its end.  A lease that was lost is left to who has it.
 

@@ -197,6 +197,14 @@ def test_a_read_only_workspace_with_nothing_to_do_is_no_mistake(photos: Path, tm
 
 
 @needs_mounts
+def test_a_picture_that_cannot_be_written(photos: Path, tmp_path: Path) -> None:
+    run_local(photos, tmp_path / "ws")
+    read_only = f"mount --bind -o ro {tmp_path} {tmp_path}"
+    told = message_of(mounted(read_only, ["picture", "-w", tmp_path / "ws", tmp_path / "tracks.png"]), 2)
+    assert "tracks.png" in told
+
+
+@needs_mounts
 @pytest.mark.parametrize("kilobytes", [4, 24, 60])
 def test_a_full_disk(photos: Path, tmp_path: Path, kilobytes: int) -> None:
     """It fills up at the first write, while images are kept, and while dates are committed."""

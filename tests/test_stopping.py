@@ -106,10 +106,11 @@ def test_a_run_that_lost_its_lease_stops_before_it_commits(
     collection: Collection, undisturbed: dict[str, dict[str, pa.Table]], tmp_path: Path
 ) -> None:
     """It is held up for longer than its lease lasts; another takes over and comes to its end."""
-    words = run_arguments(collection.root, tmp_path / "ws", "--set", "resources.lease_seconds=1")
+    settings = ["--set", "resources.lease_seconds=1", "--set", "resources.rows_per_fragment=2"]
+    words = run_arguments(collection.root, tmp_path / "ws", *settings)
     held_up = started(*words, env=environment(**SLOWED))
     try:
-        stop(held_up, tmp_path / "ws", "_lease/*.json", signal.SIGSTOP, wait=False)
+        stop(held_up, tmp_path / "ws", "images/_staging/fragments/*/*.parquet", signal.SIGSTOP, wait=False)
         busy = imagetracks(*words)
         if busy.returncode == 75:  # it was still in time
             assert f"process {held_up.pid}" in message_of(busy, 75)

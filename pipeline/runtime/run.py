@@ -63,9 +63,12 @@ def _run(request: Request, config: Config, make_engine: Callable[[], Engine], re
             run_stage(context, stage)
         if unclean:
             workspace.drop_fragments()
-    except BaseException:
+    except BaseException as error:
+        lost = workspace.lease.lost() if isinstance(error, Exception) else None
         with suppress(Exception):  # what stopped the run is what is told
             context.close(clean=False)
+        if lost is not None:  # whoever took over may have deleted what was being read
+            raise lost from error
         raise
     context.close()
     return context
