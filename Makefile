@@ -4,6 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= out
 INSTALLED := $(VENV)/.installed
+# Without kept bytecode every test process rewrites and compiles the tests anew: half of the unit tests' time.
+unexport PYTHONDONTWRITEBYTECODE
+# Two processes with one thread each: two cores do no more.
+UNIT := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow and not ray and not gpu"
 FAULTS := tests/runtime/test_kills.py tests/runtime/test_isolation.py tests/test_s3_faults.py tests/test_stopping.py
 
 .PHONY: help install run test test-unit test-gpu soak lint test-faults bench bench-quality lock docs clean
@@ -31,14 +35,14 @@ run: $(INSTALLED) ## Make the sample, run the pipeline on it, score it and draw 
 	@$(BIN)/imagetracks picture --workspace $(OUT)/workspace $(OUT)/tracks.png
 
 test: lint ## Lint and run every test, the fast ones first
-	$(BIN)/python -m pytest -n 2 -m "not slow and not ray and not gpu"
+	$(UNIT)
 	$(BIN)/python -m pytest -m "(slow or ray) and not gpu" $(FAULTS:%=--ignore=%)
 
 test-faults: $(INSTALLED) ## Kills, faults of the store, crashing decoders, signals: minutes each, not yet part of `make test`
 	$(BIN)/python -m pytest $(FAULTS)
 
 test-unit: $(INSTALLED) ## The fast tests alone
-	$(BIN)/python -m pytest -n 2 -m "not slow and not ray and not gpu"
+	$(UNIT)
 
 test-gpu: $(INSTALLED) ## Compare CPU and GPU, where there is a GPU
 	$(BIN)/python -m pytest -m gpu

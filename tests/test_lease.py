@@ -157,6 +157,7 @@ def test_half_a_lease_is_nobodys(lease: MakeLease, tmp_path: Path) -> None:
     assert files(tmp_path) == ["00000004.json"]
 
 
+@pytest.mark.slow
 def test_it_is_renewed_while_it_is_held(lease: MakeLease) -> None:
     first = lease(seconds=0.4)
     first.take()
@@ -246,6 +247,7 @@ def test_a_killed_holder_on_this_machine_lets_go_at_once(holder: Holder, lease: 
     one.take()
 
 
+@pytest.mark.slow
 def test_a_holder_that_sleeps_too_long_loses_it_and_notices_before_it_writes(holder: Holder, lease: MakeLease) -> None:
     process = holder(1)
     os.kill(process.pid, signal.SIGSTOP)
@@ -259,6 +261,7 @@ def test_a_holder_that_sleeps_too_long_loses_it_and_notices_before_it_writes(hol
     thief.check()
 
 
+@pytest.mark.slow
 def test_a_holder_that_sleeps_while_nobody_comes_keeps_it(holder: Holder, lease: MakeLease, tmp_path: Path) -> None:
     process = holder(1)
     os.kill(process.pid, signal.SIGSTOP)

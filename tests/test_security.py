@@ -198,6 +198,7 @@ def keyword(call: ast.Call, name: str) -> Any:
     )
 
 
+@pytest.mark.slow
 def test_nothing_is_opened_that_could_run_code() -> None:
     opened = list(calls())
     names = {name for name, _ in opened}

@@ -161,6 +161,7 @@ with stoppable():
     assert done.stdout == "finished\nstopped by SIGTERM\n", done.stderr
 
 
+@pytest.mark.slow
 def test_code_that_never_returns_to_python_is_ended_all_the_same() -> None:
     code = """
 import hashlib, os, signal, threading

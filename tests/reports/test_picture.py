@@ -135,7 +135,7 @@ def test_it_does_not_depend_on_the_order_of_the_rows() -> None:
     assert one.tobytes() == draw_tracks(turned, happened.take([1, 0]), DATES[:4]).tobytes()
 
 
-@pytest.mark.parametrize(("tracks", "days"), [(1, 1), (5, 3), (40, 10)])
+@pytest.mark.parametrize(("tracks", "days"), [(1, 1), (5, 3), pytest.param(40, 10, marks=pytest.mark.slow)])
 def test_every_size_is_drawn_whole(tracks: int, days: int) -> None:
     table = blue(cells({f"{number:032x}": "x" * days for number in range(tracks)}))
     picture = draw_tracks(table, events(), DATES[:days], max_tracks=40)

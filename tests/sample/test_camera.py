@@ -75,6 +75,7 @@ def test_scenes_have_room_around_the_frame_and_pieces_make_up_the_print() -> Non
     assert 0.5 < TEAR_AT < 1
 
 
+@pytest.mark.slow
 def test_one_wall_gives_the_same_scene_whatever_was_asked_before() -> None:
     view = View("lake", (Part("lake", "ivy", 0.8),))
     busy = Wall(3)

@@ -120,6 +120,7 @@ def test_a_row_with_a_reason_is_left_alone_even_with_pixels(fingerprinter):
 KINDS = st.one_of(st.tuples(*[st.integers(0, 255)] * 3), st.none(), st.just(BROKEN), st.just(GREEN))
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(st.lists(KINDS, max_size=30), st.integers(1, 3), st.integers(0, 30))
 def test_any_mix_loses_no_row_and_any_split_gives_the_same(kinds, threads, cut):

@@ -179,6 +179,7 @@ def test_rows_in_any_order_give_equal_tables(seed: int) -> None:
     assert shuffled == plain
 
 
+@pytest.mark.slow
 @settings(max_examples=10, deadline=None)
 @given(st.floats(0.01, 100.0))
 def test_the_length_of_vectors_changes_nothing(scale: float) -> None:
@@ -187,6 +188,7 @@ def test_the_length_of_vectors_changes_nothing(scale: float) -> None:
     assert names_of_tracks(scaled) == names_of_tracks(plain)
 
 
+@pytest.mark.slow
 @settings(max_examples=10, deadline=None)
 @given(st.text("0123456789", min_size=1, max_size=4))
 def test_other_ids_give_the_same_tracks(prefix: str) -> None:

@@ -11,6 +11,8 @@ from pipeline.compute.extractors import torchvision_models
 from pipeline.compute.extractors.torchvision_table import PUBLISHED
 from pipeline.errors import UserError
 
+pytestmark = pytest.mark.slow  # importing torchvision takes seconds
+
 
 @pytest.fixture
 def own_cache(tmp_path, monkeypatch):
@@ -69,7 +71,6 @@ def test_a_file_that_is_not_the_published_one_is_refused(own_cache):
         extractors.build(extractors.resolve("torchvision/squeezenet1_1"), extractors.Settings())
 
 
-@pytest.mark.slow
 def test_published_weights_that_lie_there_are_used(own_cache, monkeypatch):
     folder = own_cache / "torch" / "hub" / "checkpoints"
     folder.mkdir(parents=True)
@@ -110,7 +111,6 @@ def test_a_node_gives_what_a_hook_sees():
         assert torch.equal(torchvision_models.at_node(network, None)(batch), seen["penultimate"])
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "node", "dimensions"), [("resnet18", "flatten", 512), ("mobilenet_v3_small", "classifier.1", 1024)]
 )
@@ -168,7 +168,6 @@ def on_meta(model):
     return network.to("meta"), torch.empty(2, 3, how.height, how.width, device="meta")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("model", sorted(LAST))
 def test_every_architecture_ends_in_a_layer_that_can_be_cut_off(model):
     network, batch = on_meta(model)
@@ -176,7 +175,6 @@ def test_every_architecture_ends_in_a_layer_that_can_be_cut_off(model):
     assert torchvision_models.at_node(network, None)(batch).shape == (2, LAST[model])
 
 
-@pytest.mark.slow
 def test_the_classic_nodes_of_vgg():
     network, batch = on_meta("vgg11")
     for node, length in (("flatten", 25088), ("classifier.0", 4096), ("classifier.3", 4096), ("classifier", 1000)):

@@ -67,6 +67,7 @@ def test_exact_twins_are_not_told_apart() -> None:
     assert found.track[2:].tolist() == list(range(2, 20))
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 50))
 def test_order_carries_no_information(seed: int) -> None:
