@@ -8,9 +8,8 @@ INSTALLED := $(VENV)/.installed
 unexport PYTHONDONTWRITEBYTECODE
 # Two processes with one thread each: two cores do no more.
 UNIT := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow and not ray and not gpu"
-FAULTS := tests/runtime/test_kills.py tests/runtime/test_isolation.py tests/test_s3_faults.py tests/test_stopping.py
 
-.PHONY: help install run test test-unit test-gpu soak lint test-faults bench bench-quality lock docs clean
+.PHONY: help install run test test-unit test-gpu soak lint bench bench-quality lock docs clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -36,10 +35,7 @@ run: $(INSTALLED) ## Make the sample, run the pipeline on it, score it and draw 
 
 test: lint ## Lint and run every test, the fast ones first
 	$(UNIT)
-	$(BIN)/python -m pytest -m "(slow or ray) and not gpu" $(FAULTS:%=--ignore=%)
-
-test-faults: $(INSTALLED) ## Kills, faults of the store, crashing decoders, signals: minutes each, not yet part of `make test`
-	$(BIN)/python -m pytest $(FAULTS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "(slow or ray) and not gpu"
 
 test-unit: $(INSTALLED) ## The fast tests alone
 	$(UNIT)

@@ -204,3 +204,14 @@ def assert_undisturbed(workspace: Path, expected: dict[str, dict[str, pa.Table]]
         for part in manifest.parts
     }
     assert set(workspace.rglob("*=*/part-*.parquet")) == named
+
+
+def end_family(process: psutil.Process) -> None:
+    """Kill a process that a test started, and all that it started; `ray stop` would end every Ray on the machine."""
+    family = [process]
+    with suppress(psutil.Error):
+        family += process.children(recursive=True)
+    for one in family:
+        with suppress(psutil.Error):
+            one.kill()
+    psutil.wait_procs(family, 30)

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
@@ -25,6 +25,7 @@ from tests.killing import (
     Killable,
     assert_undisturbed,
     disturbed,
+    end_family,
     fragment_rows,
     times,
     title_of,
@@ -177,16 +178,6 @@ def raylet_of(process: psutil.Process) -> psutil.Process:
             return found[0]
         time.sleep(0.2)
     raise TimeoutError("the node did not start")
-
-
-def end_family(process: psutil.Process) -> None:
-    family = [process]
-    with suppress(psutil.Error):
-        family += process.children(recursive=True)
-    for one in family:
-        with suppress(psutil.Error):
-            one.kill()
-    psutil.wait_procs(family, 30)
 
 
 def test_a_node_that_is_lost_takes_nothing_with_it(

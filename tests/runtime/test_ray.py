@@ -10,9 +10,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.collections import Collection, small
+from tests.killing import end_family
 from tests.runtime.runs import run_local, tables
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
@@ -56,7 +58,7 @@ def test_ray_writes_what_one_process_writes(
 
 @pytest.fixture
 def head() -> Iterator[dict[str, str]]:
-    """A Ray head of its own, ended by its pid: `ray stop` would end every Ray on the machine."""
+    """A Ray head of its own."""
     ports = [free_port() for _ in range(2)]
     env = environment(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(24), RAY_USAGE_STATS_ENABLED="0")
     command = [BIN / "ray", "start", "--head", "--block", "--disable-usage-stats", "--num-cpus=2"]
@@ -71,8 +73,7 @@ def head() -> Iterator[dict[str, str]]:
         wait_for(ports[1])
         yield {**env, "RAY_ADDRESS": f"http://127.0.0.1:{ports[1]}"}
     finally:
-        process.terminate()
-        process.wait(60)
+        end_family(psutil.Process(process.pid))
 
 
 def free_port() -> int:
