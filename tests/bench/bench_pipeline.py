@@ -5,8 +5,7 @@
 The loop reads, decodes, shrinks, encodes, opens again and runs the network, as the pipeline does, and nothing else: no
 tables, no failures, no neighbours, no clusters.  It runs in as many processes as there are cores, one thread each: on a
 machine that is as busy as the pipeline makes it an image costs more than on an idle one.  The pipeline runs twice, with
-few
-images and with all, so that what Ray and the imports cost once (fixed) stands apart from what an image costs
+few images and with all, so that what Ray and the imports cost once (fixed) stands apart from what an image costs
 (marginal).
 """
 
