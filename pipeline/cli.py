@@ -4,6 +4,7 @@ import re
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,7 +14,7 @@ from rich.console import Console
 
 from pipeline import schemas
 from pipeline.errors import ImagetracksError, UserError
-from pipeline.storage import redact
+from pipeline.storage import redact, refuse_keys
 
 if TYPE_CHECKING:
     from pipeline.reports.evaluate import Evaluation
@@ -106,6 +107,8 @@ def evaluate(
     from pipeline.reports.truth import read_truth, read_truth_events
     from pipeline.runtime.tables import read_dates
 
+    for labels_uri in (truth, events or ""):
+        refuse_keys(labels_uri)
     context = open_context(workspace, config, set_)
     tracks = read_dates(context, schemas.TRACKS, ("image_id", "uri", "cluster_id", "track_id"))
     if not tracks.num_rows:
@@ -270,7 +273,11 @@ def guarded(command: Callable[[], object]) -> None:
         if number is None:
             told = explain(error, "reading or writing") if isinstance(error, Exception) else None
             if told is None:
-                raise
+                if not isinstance(error, Exception):
+                    raise
+                # A bug: all that helps to find it, but what may be secret.
+                err.print(redact("".join(traceback.format_exception(error))), markup=False, soft_wrap=True, end="")
+                sys.exit(1)
             err.print(f"imagetracks: {redact(str(told))}", markup=False, soft_wrap=True)
             sys.exit(told.exit_code)
         # Whatever was raised last, the signal was why.

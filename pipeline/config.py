@@ -14,6 +14,7 @@ from pipeline.stages.ingest import IngestParams
 from pipeline.stages.link import LinkParams
 from pipeline.stages.neighbors import NeighborsParams
 from pipeline.stages.projection import ProjectionParams
+from pipeline.storage import refuse_keys
 
 Section = TypeVar("Section", bound=BaseModel)
 
@@ -46,4 +47,6 @@ def load_config(file: str | None, overrides: Sequence[str] = ()) -> Config:
     Raises:
         UserError: names every key that is wrong, what was found, what was expected and where it was given.
     """
-    return read_settings(Config, file, overrides)
+    config = read_settings(Config, file, overrides)
+    refuse_keys(config.fingerprint.weights or "")
+    return config

@@ -11,8 +11,10 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from pipeline.errors import UserError
+from pipeline.failures import explain
 from pipeline.field_types import describe, section_of
 from pipeline.plain_yaml import Loader
+from pipeline.storage import open_filesystem, redact
 
 Model = TypeVar("Model", bound=BaseModel)
 Key = tuple[str, ...]
@@ -74,16 +76,16 @@ def _text(file: str) -> str:
     try:
         if "://" not in file:
             return Path(file).read_text(encoding="utf-8")
-        import fsspec
-
-        with fsspec.open(file, "rt", encoding="utf-8") as stream:
-            return str(stream.read())
+        filesystem, path = open_filesystem(file)  # a name is a name: ? and * in a web address find nothing else
+        return bytes(filesystem.cat_file(path)).decode("utf-8")
     except UnicodeDecodeError:
         raise UserError(f"{file}: not a text file in UTF-8, expected a config in YAML") from None
-    except (OSError, ValueError, ImportError) as error:
+    except (OSError, ValueError) as error:
         raise UserError(
             f"{file}: the config cannot be read ({error}); `imagetracks config` prints one to start from"
         ) from None
+    except Exception as error:  # a store's package may raise anything
+        raise explain(error, f"the config {redact(file)}") or error from error
 
 
 def _keys(node: yaml.Node, file: str, key: Key, above: tuple[int, ...]) -> Iterator[tuple[Key, str]]:

@@ -28,7 +28,11 @@ RETRIES = 3
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 20.0
 """Seconds before the first further try, at most, and before any; in between each may be twice the one before."""
 
-_SECRET_NAME = re.compile(r"SECRET|TOKEN|PASSW|ACCESS_KEY|API_?KEY|CREDENTIAL|SAS_?KEY|ACCOUNT_KEY", re.IGNORECASE)
+_SECRET_NAME = re.compile(
+    r"SECRET|TOKEN|PASSW|PASSPHRASE|CREDENTIAL|CONNECTION_?STRING|DATABASE_URL|(^|_)DSN$"
+    r"|(ACCESS|API|SAS|ACCOUNT|STORAGE|PRIVATE|SIGNING|ENCRYPTION|MASTER)_?KEY",
+    re.IGNORECASE,
+)
 _SIGNING = re.compile(
     # AWS, Google, CloudFront, Azure's shared access signatures, and what people call theirs
     r"(x-amz-|x-goog-|awsaccesskeyid$|googleaccessid$|signature$|expires$|key-pair-id$|policy$"
@@ -37,6 +41,12 @@ _SIGNING = re.compile(
 )
 _SHORTEST_SECRET = 6
 """Shorter values (``x``, ``1``, ``none``) are no secrets and stand in every other word."""
+
+_WITH_USER = frozenset({"http", "https", "ftp", "github"})
+"""Protocols whose URIs say who asks, or (github's) put something else before the ``@``."""
+
+_BUCKETS = frozenset({"s3", "s3a", "gs", "gcs"})
+"""Protocols whose URIs begin with a bucket: neither ``@`` nor ``:`` is part of its name, unless that is an ARN."""
 
 _NO_HARD_LINKS = frozenset({errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK})
 
@@ -49,8 +59,9 @@ def open_filesystem(uri: str, retries: int = RETRIES) -> tuple[FileSystem, str]:
         retries: times that S3 is asked again for what it could not do; other stores' packages have rules of their own.
 
     Raises:
-        UserError: the protocol is unknown, or the package that speaks it is not installed.
+        UserError: the protocol is unknown, the package that speaks it is not installed, or the URI holds keys.
     """
+    refuse_keys(uri)
     try:
         filesystem, path = _open(os.fspath(uri), retries)
     except (ValueError, ImportError) as error:
@@ -63,6 +74,24 @@ def open_filesystem(uri: str, retries: int = RETRIES) -> tuple[FileSystem, str]:
     if is_local(filesystem):  # fsspec leaves "." and ".." in it
         path = os.path.abspath(path)  # noqa: PTH100  (Path has nothing that does not follow links)
     return filesystem, str(path).rstrip("/") or "/"
+
+
+def refuse_keys(uri: str) -> None:
+    """Refuse a URI with keys where its protocol knows none: they would be taken for a part of a name, and shown.
+
+    Raises:
+        UserError: it has a user and password, or a bucket that is none; the message does not repeat it.
+    """
+    for link in os.fspath(uri).split("::"):
+        scheme, _, rest = link.partition("://")
+        scheme, place = scheme.lower(), rest.partition("/")[0]
+        user, at, _ = place.rpartition("@")
+        bucket = scheme in _BUCKETS and not place.startswith("arn:")
+        if scheme not in _WITH_USER and (":" in user or (bucket and (at or ":" in place))):
+            raise UserError(
+                f"found a user, or a key, in the URI {scheme}://…; expected none there\n"
+                "keys belong in the environment (AWS_ACCESS_KEY_ID, …), a profile or the machine's role"
+            )
 
 
 def _open(uri: str, retries: int) -> tuple[FileSystem, str]:

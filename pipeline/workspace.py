@@ -16,7 +16,7 @@ from pipeline.failures import explain
 from pipeline.lease import SECONDS, Lease
 from pipeline.schemas import TABLES, Table
 from pipeline.stopping import shielded
-from pipeline.storage import RETRIES, FileSystem, is_local, open_filesystem, put_atomic, redact
+from pipeline.storage import RETRIES, FileSystem, is_local, open_filesystem, put_atomic, redact, without_secrets
 from pipeline.tablestore import TableStore
 
 FORMAT = 1
@@ -133,8 +133,8 @@ class Workspace:
         return path
 
     def table_uri(self, table: Table, name: str | None = None) -> str:
-        """Where the table lies, as a person or DuckDB writes it."""
-        return f"{self.uri.rstrip('/')}/{self._folder(table, name)}"
+        """Where the table lies, as a person or DuckDB writes it, without what may be a secret in it."""
+        return redact(f"{without_secrets(self.uri).rstrip('/')}/{self._folder(table, name)}")
 
     def _folder(self, table: Table, name: str | None) -> str:
         if table.folder == "images":

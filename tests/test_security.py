@@ -2,6 +2,7 @@
 
 import ast
 import functools
+import gzip
 import http.server
 import shlex
 import shutil
@@ -12,12 +13,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pyarrow as pa
 import pytest
 import yaml
 
+from pipeline.cli import app, guarded
+from pipeline.config import load_config
+from pipeline.errors import UserError
 from pipeline.plain_yaml import Loader
-from pipeline.storage import redact, without_secrets
+from pipeline.runtime.manifest import read_manifest
+from pipeline.schemas import IMAGES
+from pipeline.stages.ingest import SourceParams
+from pipeline.storage import open_filesystem, redact, refuse_keys, without_secrets
+from pipeline.workspace import Place, Workspace
 from tests.collections import Collection
 from tests.commands import BIN, environment, imagetracks, run_arguments
 from tests.proxy import Proxy, Seen, proxied
@@ -46,11 +55,110 @@ def test_what_signs_a_request_is_no_part_of_a_uri(uri: str, kept: str) -> None:
 
 
 def test_values_of_secret_variables_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "DB_PASSWORD", "AZURE_STORAGE_ACCOUNT_KEY"):
+    names = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "DB_PASSWORD", "AZURE_STORAGE_ACCOUNT_KEY", "SENTRY_DSN")
+    azure = ("AZURE_STORAGE_CONNECTION_STRING", "AZURE_STORAGE_KEY", "DATABASE_URL", "PROD_DATABASE_URL")
+    for name in (*names, *azure, "SSH_PRIVATE_KEY", "KEY_PASSPHRASE"):
         monkeypatch.setenv(name, f"{PLANTED}-{name}")
         assert redact(f"refused: {PLANTED}-{name} is wrong") == "refused: *** is wrong"
     monkeypatch.setenv("SHORT_TOKEN", "x")
     assert redact("exit") == "exit"
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        f"s3://k:{PLANTED}@bucket/photos",
+        f"s3://{PLANTED}@bucket/photos",
+        f"s3://AKIA:{PLANTED}/with/slashes@bucket/photos",
+        f"gs://k:{PLANTED}@bucket",
+        f"sftp://k:{PLANTED}@host/photos",
+        f"memory://k:{PLANTED}@x/photos",
+        f"simplecache::s3://k:{PLANTED}@bucket/photos",
+    ],
+)
+def test_keys_in_a_uri_are_refused_and_not_repeated(uri: str) -> None:
+    with pytest.raises(UserError, match="keys belong in the environment") as caught:
+        open_filesystem(uri)
+    assert PLANTED not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "",
+        "/a:b@c/d",
+        "file:///a:b@c/d",
+        "s3://bucket/a:b@c.jpg",
+        "s3://arn:aws:s3:eu-west-1:123456789012:accesspoint/name/key.jpg",
+        "abfs://container@account.dfs.core.windows.net/photos",
+        "https://u:p@host/x",
+        "github://org:repo@sha/photos",
+        "hdfs://host:8020/photos",
+    ],
+)
+def test_what_is_no_key_is_not_refused(uri: str) -> None:
+    refuse_keys(uri)
+
+
+def test_keys_in_a_uri_are_refused_wherever_one_is_given(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    keyed = f"s3://k:{PLANTED}@bucket/x"
+    made = Collection(tmp_path / "photos")
+    made.add(0, "2024-05-01", 0, "0.jpg")
+    (tmp_path / "m.csv").write_text(f"uri\n0.jpg\n{keyed}\n")
+    for words in (
+        run_arguments(keyed, tmp_path / "ws"),
+        run_arguments(made.root, keyed),
+        run_arguments(made.root, tmp_path / "ws", "--manifest", keyed + ".csv"),
+        run_arguments(made.root, tmp_path / "ws", "--manifest", tmp_path / "m.csv"),
+        run_arguments(made.root, tmp_path / "ws", "--config", keyed),
+        run_arguments(made.root, tmp_path / "ws", "--set", f"fingerprint.weights={keyed}"),
+        ["status", "-w", keyed],
+        ["evaluate", "-w", tmp_path / "ws", "--truth", keyed],
+        ["evaluate", "-w", tmp_path / "ws", "--truth", "t.csv", "--truth-events", keyed],
+    ):
+        assert said(capfd, *words) == (2, "keys belong in the environment")
+
+
+def said(capfd: pytest.CaptureFixture[str], *words: object) -> tuple[object, str]:
+    """Exit code of a command in this process, and the words that matter; the planted secret is nowhere."""
+    with pytest.raises(SystemExit) as end:
+        guarded(lambda: app(list(map(str, words))))
+    shown = "".join(capfd.readouterr())
+    assert PLANTED not in shown
+    assert "Traceback" not in shown
+    return end.value.code, "keys belong in the environment" if "keys belong in the environment" in shown else shown
+
+
+def test_a_bug_is_told_without_secrets(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("DATABASE_URL", PLANTED)
+
+    def bug() -> None:
+        try:
+            raise KeyError(f"https://host/x?sig={PLANTED}-1")
+        except KeyError as error:
+            raise ZeroDivisionError(f"{PLANTED} is not [bold]there") from error
+
+    with pytest.raises(SystemExit) as end:
+        guarded(bug)
+    shown = "".join(capfd.readouterr())
+    assert end.value.code == 1
+    assert "ZeroDivisionError: *** is not [bold]there" in shown
+    assert "KeyError: 'https://host/x?***'" in shown
+    assert PLANTED not in shown
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        (f"https://u:{PLANTED}@host/ws?sig={PLANTED}", "https://host/ws/images"),
+        (f"ftp://u:{PLANTED}@host/ws", "ftp://***@host/ws/images"),
+        ("s3://bucket/ws/", "s3://bucket/ws/images"),
+        ("/a?b/ws", "/a?b/ws/images"),
+    ],
+)
+def test_where_a_table_lies_is_shown_without_secrets(uri: str, shown: str) -> None:
+    place = Place(fsspec.filesystem("memory"), "/ws", uri)
+    assert Workspace(place, "photos", exists=True).table_uri(IMAGES) == shown
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -108,6 +216,22 @@ def test_signed_uris_of_a_manifest_are_read_and_not_kept(web: tuple[str, Collect
     shown = imagetracks("status", "-w", tmp_path / "ws")
     assert PLANTED not in "".join([*said, shown.stdout, shown.stderr])
     assert planted_in(tmp_path / "ws") == []
+
+
+@pytest.mark.parametrize("name", ["m.csv", "m.csv.gz"])
+def test_a_signed_manifest_is_read_once_and_its_signature_not_shown(web: tuple[str, Collection], name: str) -> None:
+    host, made = web
+    text = b"path\n0.jpg\n1.jpg\n"
+    (made.root / name).write_bytes(gzip.compress(text) if name.endswith(".gz") else text)
+    signed = f"?sig={PLANTED}&se=*.[a]/x.y"
+    found = read_manifest(f"http://u:{PLANTED}@{host}/{name}{signed}", SourceParams())
+    assert found.places == ["0.jpg", "1.jpg"]
+    for wrong in (f"http://u:{PLANTED}@{host}/none.csv{signed}", f"http://u:{PLANTED}@{host}/0.jpg{signed}"):
+        with pytest.raises(UserError, match=r"there is no manifest|has the suffix \.jpg") as caught:
+            read_manifest(wrong, SourceParams())
+        assert PLANTED not in str(caught.value)
+    (made.root / "c.yaml").write_text("link: {max_gap: 3}\n")
+    assert load_config(f"http://{host}/c.yaml{signed}").link.max_gap == 3
 
 
 @pytest.mark.slow

@@ -195,7 +195,7 @@ def test_a_file_that_is_not_there_or_not_text(tmp_path):
     assert "imagetracks config" in refused(str(tmp_path / "none.yaml"))
     (tmp_path / "c.yaml").write_bytes(b"\xff\xfe\x00")
     assert "UTF-8" in refused(str(tmp_path / "c.yaml"))
-    assert "cannot be read" in refused("nosuchscheme://x/c.yaml")
+    assert "cannot open nosuchscheme://" in refused("nosuchscheme://x/c.yaml")
 
 
 def test_a_config_may_lie_anywhere():

@@ -1,10 +1,14 @@
 """The manifest: which images a collection has, when they were taken, and what else is known of them."""
 
 import difflib
+import gzip
 import json
+import re
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import pyarrow as pa
 import pyarrow.csv
@@ -59,7 +63,8 @@ def read_manifest(uri: str, params: SourceParams) -> Manifest:
 
 
 def _read_table(uri: str, params: SourceParams) -> pa.Table:
-    suffix = uri.removesuffix(".gz").rsplit("/", 1)[-1].rsplit(".", 1)[-1].lower()
+    name = _file_name(uri)
+    suffix = name.removesuffix(".gz").rsplit(".", 1)[-1].lower()
     if suffix not in _READERS:
         raise UserError(
             f"the manifest {redact(uri)} has the suffix .{suffix}\n"
@@ -67,16 +72,23 @@ def _read_table(uri: str, params: SourceParams) -> pa.Table:
         )
     filesystem, path = open_filesystem(uri)
     try:
-        with filesystem.open(path, "rb", compression="gzip" if uri.endswith(".gz") else None) as file:
-            data = file.read()
+        data = filesystem.cat_file(path)
+        if name.endswith(".gz"):
+            data = gzip.decompress(data)
         return _READERS[suffix](data, (PATH, URI, params.date_column, params.id_column))
     except FileNotFoundError as error:
         raise UserError(f"there is no manifest at {redact(uri)}\ncheck the path given to --manifest") from error
-    except (OSError, ValueError, EOFError) as error:  # Arrow's errors are ValueErrors
+    except (OSError, ValueError, EOFError, zlib.error) as error:  # Arrow's errors are ValueErrors
         raise UserError(
             f"cannot read the manifest {redact(uri)}: {redact(' '.join(str(error).split()))[:300]}\n"
             f"expected {_EXPECTED[suffix]}"
         ) from error
+
+
+def _file_name(uri: str) -> str:
+    """The last step of the path; what signs a web address comes after that and is no part of it."""
+    path = urlsplit(uri).path if re.match(r"https?://", uri) else uri
+    return path.rstrip("/").rsplit("/", 1)[-1]
 
 
 def _read_csv(data: bytes, as_text: Sequence[str], delimiter: str = ",") -> pa.Table:

@@ -14,7 +14,7 @@ from pipeline.runtime.listing import ABSENT, Entry, is_hidden, look_up, other_su
 from pipeline.runtime.manifest import Manifest, read_manifest
 from pipeline.schemas import MICROSECONDS
 from pipeline.stages.ingest import SourceParams
-from pipeline.storage import RETRIES, FileSystem, is_local, open_filesystem, redact, without_secrets
+from pipeline.storage import RETRIES, FileSystem, is_local, open_filesystem, redact, refuse_keys, without_secrets
 
 __all__ = ["Listing", "fetch", "list_collection", "refuse_absent"]
 
@@ -215,6 +215,7 @@ def _within(filesystem: FileSystem, root: str, written: str, row: int) -> _Place
 
 def _anywhere(filesystem: FileSystem, root: str, written: str, stores: dict[str, FileSystem]) -> _Place:
     """A URI of the manifest; its key is relative to the root if it lies there, else the URI itself."""
+    refuse_keys(written)
     if "://" not in written and not written.startswith("/"):
         written = f"{filesystem.unstrip_protocol(root).rstrip('/')}/{written}"
     protocol = written.split("://", 1)[0] if "://" in written else "file"
