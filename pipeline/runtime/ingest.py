@@ -7,6 +7,7 @@ object's size and etag or time; a hash of its URI and date value; a hash of its 
 means reading it again, of the third only new metadata.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -36,11 +37,19 @@ _KNOWN = ("image_id", "object_version", "reason", "vanished")
 
 @dataclass(frozen=True)
 class Change:
-    """What happens to the rows that one date holds already: ids to drop, ids to mark, new metadata by id."""
+    """What happens to the rows that one date holds already.
+
+    Attributes:
+        drop: ids to drop.
+        vanished: ids to mark.
+        described: new ``object_version`` and, where the manifest has further columns, ``metadata`` by id.
+        kind: the type that ``metadata`` has in the listing; None where the manifest has no further columns.
+    """
 
     drop: pa.Array
     vanished: pa.Array
-    metadata: pa.Table | None
+    described: pa.Table
+    kind: pa.DataType | None
 
 
 def run_ingest(context: Context, collection: str, manifest: str | None) -> None:
@@ -57,7 +66,8 @@ def run_ingest(context: Context, collection: str, manifest: str | None) -> None:
     if params.on_absent == "refuse":
         refuse_absent(listing, lambda: _ids(store))
     listing = _with_versions(listing)
-    state = {"stage": stage, "listing": digest(content_digests(listing.select(["image_id", "object_version"])))}
+    listed = digest(content_digests(listing.select(["image_id", "object_version"])))
+    state = {"stage": stage, "listing": listed, "on_vanished": params.on_vanished}
     if dict(store.extra) == state and not _has_transient_failures(store):
         return
     context.workspace.begin()
@@ -66,7 +76,8 @@ def run_ingest(context: Context, collection: str, manifest: str | None) -> None:
     fragments = read_work(context, listing, work, stage, filesystem)
     FailureGuard(0, context.config.resources.max_failed_fraction).count(fragments)
     changes = _changes(known, listing, work, params.on_vanished)
-    _compose_dates(context, fragments, changes, inputs)
+    nothing = _change(listing, *[pa.array([], pa.string())] * 3)
+    _compose_dates(context, fragments, defaultdict(lambda: nothing, changes), inputs)
     _check_total(store, listing, known, params.on_vanished)
     store.set_extra(**state)
     store.flush()
@@ -103,25 +114,42 @@ def _changed(old: pa.Table, change: Change) -> pa.Table:
     """The old rows that stay, with their marks and metadata as they are now."""
     rows = old.filter(pc.invert(pc.is_in(old["image_id"], value_set=change.drop)))
     marked = pc.or_(rows["vanished"], pc.is_in(rows["image_id"], value_set=change.vanished))
-    rows = rows.set_column(rows.schema.get_field_index("vanished"), "vanished", marked)
-    return rows if change.metadata is None else _with_metadata(rows, change.metadata)
+    rows = _set(rows, "vanished", marked)
+    place = pc.index_in(rows["image_id"], value_set=change.described["image_id"].combine_chunks())
+    fresh = change.described["object_version"].take(place)
+    rows = _set(rows, "object_version", pc.if_else(place.is_valid(), fresh, rows["object_version"]))
+    return _with_metadata(rows, change, place) if "pixels" in rows.column_names else rows  # else a narrow view
 
 
-def _with_metadata(rows: pa.Table, update: pa.Table) -> pa.Table:
-    """Take ``metadata`` and ``object_version`` from ``update`` where it has the id."""
-    place = pc.index_in(rows["image_id"], value_set=update["image_id"].combine_chunks())
-    for name in ("object_version", "metadata"):
-        if name not in update.column_names or (name == "metadata" and "pixels" not in rows.column_names):
-            continue  # nothing to take, or a narrow view of the rows
-        fresh = update[name].take(place)
-        at = rows.schema.get_field_index(name)
-        if at < 0:
-            rows = rows.add_column(IMAGES.names.index(name), name, fresh)
-        elif rows.schema.field(at).type != fresh.type:  # whoever changed the type changed every row's metadata
-            rows = rows.set_column(at, name, fresh)
-        else:
-            rows = rows.set_column(at, name, pc.if_else(place.is_valid(), fresh, rows[name]))
-    return rows
+def _with_metadata(rows: pa.Table, change: Change, place: pa.ChunkedArray) -> pa.Table:
+    """The metadata of now for the rows that have a ``place`` in the listing; the vanished keep what still fits."""
+    has = "metadata" in rows.column_names
+    kind = change.kind or (rows["metadata"].type if has else None)
+    if kind is None:
+        return rows
+    kept = _retyped(rows["metadata"].combine_chunks(), kind) if has else pa.nulls(rows.num_rows, kind)
+    none = pa.nulls(change.described.num_rows, kind)
+    fresh = change.described["metadata"].combine_chunks() if change.kind else none
+    metadata = pc.if_else(place.is_valid(), fresh.take(place.combine_chunks()), kept)
+    if not change.kind and metadata.null_count == rows.num_rows:
+        return rows.drop_columns(["metadata"])  # as in a table that never had any
+    if not has:
+        return rows.add_column(IMAGES.names.index("metadata"), "metadata", metadata)
+    return _set(rows, "metadata", metadata)
+
+
+def _retyped(metadata: pa.StructArray, kind: pa.StructType) -> pa.StructArray:
+    """The fields that are as they were, null for the others."""
+    old = {field.name: values for field, values in zip(metadata.type, metadata.flatten(), strict=True)}
+    fields = [
+        old[one.name] if one.name in old and old[one.name].type == one.type else pa.nulls(len(metadata), one.type)
+        for one in kind
+    ]
+    return pa.StructArray.from_arrays(fields, fields=list(kind), mask=metadata.is_null())
+
+
+def _set(rows: pa.Table, name: str, values: pa.Array) -> pa.Table:
+    return rows.set_column(rows.schema.get_field_index(name), name, values)
 
 
 def _concat(tables: list[pa.Table | None]) -> pa.Table:
@@ -139,7 +167,8 @@ def _with_versions(listing: pa.Table) -> pa.Table:
         for uri, value in zip(listing["uri"].to_pylist(), listing["date_value"].to_pylist(), strict=True)
     ]
     if "metadata" in listing.column_names:
-        described = [_word(repr(value)) for value in listing["metadata"].to_pylist()]
+        kind = listing["metadata"].type  # it counts: a retyped column is retyped in every row, the empty ones too
+        described = [_word(f"{kind}\0{value!r}") for value in listing["metadata"].to_pylist()]
     else:
         described = [_word("")] * listing.num_rows
     words = zip(listing["object_version"].to_pylist(), dated, described, strict=True)
@@ -195,33 +224,33 @@ def _changes(known: pa.Table, listing: pa.Table, work: pa.Table, on_vanished: st
     for date in sorted(set(known["date"].filter(pc.or_(pc.or_(dropped, marked), described)).to_pylist())):
         here = pc.equal(known["date"], date)
         ids = [known["image_id"].filter(pc.and_(here, mask)).combine_chunks() for mask in (dropped, marked, described)]
-        changes[date] = Change(ids[0], ids[1], _described(listing, ids[2]))
+        changes[date] = _change(listing, *ids)
     return changes
 
 
-def _described(listing: pa.Table, ids: pa.Array) -> pa.Table | None:
-    if not len(ids):
-        return None
-    rows = listing.filter(pc.is_in(listing["image_id"], value_set=ids))
-    return rows.select([name for name in ("image_id", "object_version", "metadata") if name in rows.column_names])
+def _change(listing: pa.Table, drop: pa.Array, vanished: pa.Array, described: pa.Array) -> Change:
+    """A change by ids; what ``described`` ids get is in the listing."""
+    columns = [name for name in ("image_id", "object_version", "metadata") if name in listing.column_names]
+    rows = listing.select(columns).filter(pc.is_in(listing["image_id"], value_set=described))
+    return Change(drop, vanished, rows, rows["metadata"].type if "metadata" in columns else None)
 
 
 def _compose_dates(
-    context: Context, fragments: list[Fragment], changes: dict[str, Change], inputs: Mapping[str, str]
+    context: Context, fragments: list[Fragment], changes: defaultdict[str, Change], inputs: Mapping[str, str]
 ) -> None:
     store, part_bytes = context.store(IMAGES), context.config.resources.part_bytes
     redo = store.extra.get("stage") != digest(dict(inputs))
-    nothing = Change(pa.array([], pa.string()), pa.array([], pa.string()), None)
     dates = sorted({date for fragment in fragments for date in fragment.dates} | set(changes))
     for date in [date for date in store.partitions if redo and date not in dates]:
         store.remove(date)
+        context.done["images by date"] += 1
     if not dates:
         return
     calls = []
     for date in dates:
         old = None if redo else store.partitions.get(date)
         pieces = Pieces(store, date, old, tuple((f.path, f.bytes) for f in fragments if date in f.dates))
-        calls.append(Call("images", date, compose_images, (pieces, changes.get(date, nothing), part_bytes)))
+        calls.append(Call("images", date, compose_images, (pieces, changes[date], part_bytes)))
     context.reporter.start("images by date", len(dates), "dates")
     for date, staged in context.engine().call(calls):
         if staged.rows:
@@ -229,6 +258,7 @@ def _compose_dates(
         else:
             store.remove(date)
             store.discard(staged)
+        context.done["images by date"] += 1
         context.reporter.advance(1)
     context.reporter.finish()
 
