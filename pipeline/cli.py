@@ -161,18 +161,28 @@ def sample(
 
 
 @app.command()
-def sweep(workspace: WorkspaceOption) -> None:
-    """Delete what no manifest names, unfinished work included; runs do this by themselves after a crash."""
+def sweep(
+    workspace: WorkspaceOption,
+    check: Annotated[bool, typer.Option("--check", help="Read every part, and drop what is not as written.")] = False,
+) -> None:
+    """Delete what no manifest names, unfinished work included; runs do this by themselves after a crash.
+
+    A partition that is damaged is dropped; the next run computes it again.
+    """
     from pipeline.workspace import open_workspace
 
     found = open_workspace(workspace)
     swept = False
     try:
-        orphans = found.sweep(keep_fragments=False)
+        orphans = found.sweep(keep_fragments=False, check=check)
         swept = True
     finally:
         found.end(clean=swept)
-    out.print(f"Deleted {len(orphans)} objects that no manifest names.")
+    dropped = sorted(path.rsplit("/", 3)[-3:-1] for path in orphans if path.endswith("/_manifest.json"))
+    out.print(f"Deleted {len(orphans)} objects that no manifest names.", soft_wrap=True)
+    if dropped:
+        names = ", ".join(" ".join(one) for one in dropped)
+        out.print(f"Dropped as damaged, for the next run to compute again: {names}", markup=False, soft_wrap=True)
 
 
 @app.command()

@@ -17,6 +17,19 @@ class UserError(ImagetracksError):
     exit_code = 2
 
 
+class DamagedError(UserError):
+    """A file of a workspace is gone or is not what was written; ``imagetracks sweep`` drops what it belongs to."""
+
+
+def damaged(path: str, found: object) -> DamagedError:
+    """The error that says so of a file."""
+    return DamagedError(
+        f"{path} is damaged or gone ({' '.join(str(found).split())[:200]})\n"
+        "if no other run was writing just now, run `imagetracks sweep --check --workspace …`: "
+        "it drops what is damaged, and the next run computes that again"
+    )
+
+
 class SchemaError(ImagetracksError):
     """A table does not have the columns, types, keys or order that :mod:`pipeline.schemas` declares."""
 

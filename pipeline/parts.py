@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
@@ -11,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.digests import ContentDigest
-from pipeline.errors import SchemaError
+from pipeline.errors import SchemaError, damaged
 from pipeline.schemas import Table
 from pipeline.storage import FileSystem, is_local, put_atomic
 
@@ -71,7 +72,7 @@ def encode_part(table: Table, rows: pa.Table) -> bytes:
 def put_part(filesystem: FileSystem, folder: str, table: Table, rows: pa.Table) -> Part:
     """Write ``rows`` into ``folder`` under a name that holds the content's hash."""
     data = encode_part(table, rows)
-    part = Part(f"part-{blake2b(data, digest_size=16).hexdigest()}.parquet", rows.num_rows, len(data))
+    part = Part(_name(data), rows.num_rows, len(data))
     put_atomic(filesystem, f"{folder}/{part.name}", data)
     return part
 
@@ -117,19 +118,55 @@ def read_rows(filesystem: FileSystem, path: str, size: int, span: tuple[int, int
     return rows.slice(span[0] - offset, span[1] - span[0])
 
 
-def open_part(filesystem: FileSystem, path: str, size: int) -> pq.ParquetFile:
-    """A part opened for reading; on an object store, one of modest size is fetched whole by a single request."""
-    if is_local(filesystem):
-        return pq.ParquetFile(path)
-    return pq.ParquetFile(_remote(filesystem, path, size), pre_buffer=size > _WHOLE_FILE_BYTES)
+@contextmanager
+def open_part(filesystem: FileSystem, path: str, size: int) -> Iterator[pq.ParquetFile]:
+    """A part opened for reading; on an object store, one of modest size is fetched whole by a single request.
+
+    Raises:
+        DamagedError: it is gone, or no longer what was written.
+    """
+    with _as_written(path):
+        if is_local(filesystem):
+            file = pq.ParquetFile(path)
+        else:
+            file = pq.ParquetFile(_remote(filesystem, path, size), pre_buffer=size > _WHOLE_FILE_BYTES)
+        with file:
+            yield file
 
 
 def read_where(
     filesystem: FileSystem, path: str, size: int, where: pc.Expression | None, columns: Sequence[str] | None = None
 ) -> pa.Table:
-    """Rows of a part or fragment that fulfil ``where``; row groups that cannot are not read."""
-    source = path if is_local(filesystem) else _remote(filesystem, path, size)
-    return pq.read_table(source, columns=None if columns is None else list(columns), filters=where, partitioning=None)
+    """Rows of a part or fragment that fulfil ``where``; row groups that cannot are not read.
+
+    Raises:
+        DamagedError: it is gone, or no longer what was written.
+    """
+    names = None if columns is None else list(columns)
+    with _as_written(path):
+        source = path if is_local(filesystem) else _remote(filesystem, path, size)
+        return pq.read_table(source, columns=names, filters=where, partitioning=None)
+
+
+def is_as_written(filesystem: FileSystem, path: str) -> bool:
+    """Whether a part's bytes are those that its name was made of; reads all of them."""
+    return path.endswith(f"/{_name(filesystem.cat_file(path))}")
+
+
+def _name(data: bytes) -> str:
+    return f"part-{blake2b(data, digest_size=16).hexdigest()}.parquet"
+
+
+@contextmanager
+def _as_written(path: str) -> Iterator[None]:
+    try:
+        yield
+    except (FileNotFoundError, pa.ArrowInvalid) as error:
+        raise damaged(path, error) from error
+    except OSError as error:
+        if type(error) is not OSError or error.errno is not None:
+            raise  # the store's or the disk's; Arrow's own, of pages that do not decode, have no number
+        raise damaged(path, error) from error
 
 
 def _remote(filesystem: FileSystem, path: str, size: int) -> Any:

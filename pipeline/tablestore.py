@@ -18,13 +18,19 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline.digests import digest
-from pipeline.errors import CommitError
-from pipeline.parts import Part, Staged, open_part, put_part, read_part, stage_parts
+from pipeline.errors import CommitError, DamagedError, damaged
+from pipeline.parts import Part, Staged, is_as_written, open_part, put_part, read_part, stage_parts
 from pipeline.schemas import Table
 from pipeline.stopping import shielded
 from pipeline.storage import TEMPORARY_SUFFIX, FileSystem, put_atomic
 
 _HEAD, _MANIFEST, _STAGING, _FRAGMENTS = "_head.json", "_manifest.json", "_staging", "fragments"
+
+_OF_ALL = frozenset({"listing"})
+"""Facts in a head that hold only while every partition is there that was there when they were written."""
+
+_NOT_OURS = (ValueError, TypeError, KeyError, AttributeError)
+"""What comes of taking anything else for a head or a manifest."""
 
 _SPENT_AT_MOST = 100
 """Committed parts whose staged copies may wait to be deleted together: some 13 GB of parts of full size."""
@@ -56,6 +62,10 @@ class Manifest:
     def content_of(self, columns: Sequence[str]) -> dict[str, str | None]:
         """Digests of some columns' values: what a stage that reads just these depends on."""
         return {name: self.content.get(name) for name in columns}
+
+
+_Head = tuple[dict[str, Manifest], dict[str, Any]]
+"""Partitions, and facts about the whole table."""
 
 
 class TableStore:
@@ -129,11 +139,15 @@ class TableStore:
 
         Raises:
             KeyError: the partition is not committed.
+            DamagedError: what lies there is no manifest.
         """
+        path = f"{self.folder(partition)}/{_MANIFEST}"
         try:
-            return _manifest(json.loads(self.filesystem.cat_file(f"{self.folder(partition)}/{_MANIFEST}")))
+            return _manifest(json.loads(self.filesystem.cat_file(path)))
         except FileNotFoundError:
             raise KeyError(f"{self.table.name}: partition {partition} is not committed") from None
+        except _NOT_OURS as error:
+            raise damaged(path, error) from error
 
     # -- writing: workers
 
@@ -233,19 +247,26 @@ class TableStore:
             put_atomic(self.filesystem, f"{self.root}/{_HEAD}", _json(head))
             self._dirty = False
 
-    def sweep(self, keep_fragments: bool = True) -> list[str]:
-        """Repair what a crash left: delete what no manifest names, rebuild the head; returns what was deleted."""
+    def sweep(self, keep_fragments: bool = True, check: bool = False) -> list[str]:
+        """Repair what a crash left: delete what no manifest names, rebuild the head; returns what was deleted.
+
+        A partition whose manifest cannot be read, or with a part that is missing or has another size, is given up:
+        the next run computes it again.  ``check``: every part is read, and has to hold what was written.
+        """
         self._permit()
-        found = self._files()
-        manifests = {
-            path.rsplit("/", 2)[-2].split("=", 1)[1]: _manifest(json.loads(self.filesystem.cat_file(path)))
-            for path in found
-            if path.endswith(f"/{_MANIFEST}")
-        }
-        named = {f"{self.folder(name)}/{part.name}" for name, one in manifests.items() for part in one.parts}
-        orphans = [path for path in found if path not in named and self._is_orphan(path, keep_fragments)]
+        sizes = self._files()
+        manifests = dict(self._sound(sizes, check))
+        kept = {f"{self.folder(name)}/{part.name}" for name, one in manifests.items() for part in one.parts}
+        kept |= {f"{self.folder(name)}/{_MANIFEST}" for name in manifests}
+        orphans = [path for path in sizes if path not in kept and self._is_orphan(path, keep_fragments)]
+        # A manifest goes before its parts, so that no reader that follows manifests finds it half gone.
+        orphans.sort(key=lambda path: (not path.endswith(f"/{_MANIFEST}"), path))
         self._remove_files(orphans)
-        self._load_head(rebuild=manifests)
+        try:
+            head, dirty = self._read_head(), False
+        except DamagedError:
+            head, dirty = None, True
+        self._rebuild_head(head, manifests, dirty or (head is None and bool(manifests)))
         return orphans
 
     # -- inside
@@ -264,27 +285,87 @@ class TableStore:
     def _is_orphan(self, path: str, keep_fragments: bool) -> bool:
         if path.startswith(f"{self._fragments}/") and not path.endswith(TEMPORARY_SUFFIX):
             return not keep_fragments
-        return not path.endswith((f"/{_MANIFEST}", f"/{_HEAD}"))
+        return path != f"{self.root}/{_HEAD}"
 
-    def _load_head(self, rebuild: Mapping[str, Manifest] | None = None) -> None:
+    def _sound(self, sizes: Mapping[str, int], check: bool) -> Iterator[tuple[str, Manifest]]:
+        """Partitions whose manifest can be read and whose parts are there as it names them."""
+        for path in sizes:
+            name = self._partition_of(path.removesuffix(f"/{_MANIFEST}")) if path.endswith(f"/{_MANIFEST}") else None
+            if name is None:
+                continue
+            with suppress(DamagedError, KeyError):
+                manifest = self.manifest(name)
+                parts = {f"{self.folder(name)}/{part.name}": part.bytes for part in manifest.parts}
+                if all(sizes.get(part) == size for part, size in parts.items()) and not (
+                    check and not all(is_as_written(self.filesystem, part) for part in parts)
+                ):
+                    yield name, manifest
+
+    def _partition_of(self, folder: str) -> str | None:
+        prefix = f"{self.root}/{self.table.partition_key}="
+        name = folder.removeprefix(prefix)
+        return name if folder.startswith(prefix) and name and "/" not in name else None
+
+    def _load_head(self) -> None:
+        """Load the head; where there is none, the manifests say what it would."""
+        head = self._read_head()
+        if head is None:
+            found = self._committed()
+            self._rebuild_head(None, found, dirty=bool(found))
+        else:
+            self._partitions, self._extra = head
+
+    def _rebuild_head(self, head: _Head | None, partitions: Mapping[str, Manifest], dirty: bool) -> None:
+        """Take the partitions that are there; of the facts, those that hold of them."""
+        found = dict(sorted(partitions.items()))
+        if head is None:
+            extra = self._recalled(found)
+        else:
+            lost = not set(head[0]) <= set(found)
+            extra = {name: fact for name, fact in head[1].items() if not lost or name not in _OF_ALL}
+        self._partitions, self._extra, self._dirty = found, extra, dirty or (head is not None and head[0] != found)
+
+    def _read_head(self) -> _Head | None:
+        path = f"{self.root}/{_HEAD}"
         try:
-            head = json.loads(self.filesystem.cat_file(f"{self.root}/{_HEAD}"))
+            head = json.loads(self.filesystem.cat_file(path))
+            partitions = {name: _manifest(one) for name, one in head["partitions"].items()}
+            return dict(sorted(partitions.items())), dict(head["extra"])
         except FileNotFoundError:
-            head = {"partitions": {}, "extra": {}}
-        partitions = {name: _manifest(one) for name, one in head["partitions"].items()}
-        self._dirty = rebuild is not None and dict(rebuild) != partitions
-        self._partitions = dict(sorted((rebuild if rebuild is not None else partitions).items()))
-        self._extra = head["extra"]
+            return None
+        except _NOT_OURS as error:
+            raise damaged(path, error) from error
+
+    def _committed(self) -> dict[str, Manifest]:
+        """The partitions that have a manifest."""
+        try:
+            folders = [path.rstrip("/") for path in self.filesystem.ls(self.root, detail=False)]
+        except (FileNotFoundError, NotADirectoryError):
+            return {}
+        found = {}
+        for name in filter(None, map(self._partition_of, folders)):
+            with suppress(KeyError):  # parts of a commit that was not reached
+                found[name] = self.manifest(name)
+        return found
+
+    def _recalled(self, partitions: Mapping[str, Manifest]) -> dict[str, Any]:
+        """What a lost head said that its partitions tell too: the stage that they were all made by; the one model."""
+        made_by = {one.digest for one in partitions.values()}
+        if self.table.name == "images" and len(made_by) == 1:
+            return {"stage": made_by.pop()}
+        return {"model": next(iter(partitions))} if self.table.partition_key == "model" and len(partitions) == 1 else {}
 
     def _remember(self, partition: str, manifest: Manifest) -> None:
         self._partitions = dict(sorted({**self.partitions, partition: manifest}.items()))
         self._dirty = True
 
-    def _files(self) -> list[str]:
+    def _files(self) -> dict[str, int]:
+        """Path -> size of all that lies here, sorted."""
         try:
-            return sorted(self.filesystem.find(self.root))
+            found = self.filesystem.find(self.root, detail=True)
         except FileNotFoundError:
-            return []
+            return {}
+        return {str(path): int(info["size"] or 0) for path, info in sorted(found.items())}
 
     def _copy(self, source: str, target: str) -> None:
         self.filesystem.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
@@ -309,7 +390,8 @@ class TableStore:
 
 
 def _manifest(value: Mapping[str, Any]) -> Manifest:
-    return Manifest(value["inputs"], tuple(Part(**part) for part in value["parts"]), value["content"], value["failed"])
+    parts = tuple(Part(**part) for part in value["parts"])
+    return Manifest(dict(value["inputs"]), parts, dict(value["content"]), dict(value["failed"]))
 
 
 def _json(value: Any) -> bytes:

@@ -116,12 +116,12 @@ class Workspace:
         for store in self.stores():
             store.drop_fragments()
 
-    def sweep(self, keep_fragments: bool = True) -> list[str]:
-        """Repair every table after a crash; returns the deleted objects' paths."""
+    def sweep(self, keep_fragments: bool = True, check: bool = False) -> list[str]:
+        """Repair every table after a crash; returns the deleted objects' paths.  ``check``: all parts are read."""
         self.permit()
         orphans = []
         for store in self.stores():
-            orphans += store.sweep(keep_fragments)
+            orphans += store.sweep(keep_fragments, check)
             store.flush()
         return orphans
 
