@@ -1,5 +1,6 @@
 """What came out of a run, and the state of a workspace, as tables for people."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -20,6 +21,7 @@ class RunSummary:
         dates: Dates with an image.
         undated: Images without a date.
         duplicates: Images with the same bytes as another of their date.
+        vanished: Images that are listed no longer and keep their row.
         clusters: Clusters of all dates.
         tracks: Tracks; ``open_tracks`` of them have not ended.
         events: Kind -> events.
@@ -38,6 +40,7 @@ class RunSummary:
     events: Mapping[str, int]
     computed: Mapping[str, int] = field(default_factory=dict)
     seconds: float | None = None
+    vanished: int = 0
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,8 @@ class PartitionStatus:
         rows: Committed rows; None where nothing is committed yet.
         stale: Why it is to be computed again, None where it is up to date.
         failed: Reason -> rows without a result.
+        waiting: Whether ``stale`` names what it waits for: it is computed again unless that comes out as it was.
+        vanished: Rows of images that are listed no longer.
     """
 
     table: str
@@ -57,6 +62,8 @@ class PartitionStatus:
     rows: int | None
     stale: str | None = None
     failed: Mapping[str, int] = field(default_factory=dict)
+    waiting: bool = False
+    vanished: int = 0
 
 
 def render_summary(summary: RunSummary) -> RenderableType:
@@ -67,6 +74,7 @@ def render_summary(summary: RunSummary) -> RenderableType:
         ("  failed", _reasons(summary.failed)),
         ("  without a date", count(summary.undated)),
         ("  duplicates within a date", count(summary.duplicates)),
+        ("  vanished", count(summary.vanished)),
         ("dates", count(summary.dates)),
         ("clusters", count(summary.clusters)),
         ("tracks", tracks),
@@ -92,7 +100,7 @@ def render_status(rows: Sequence[PartitionStatus], details: bool = True) -> Rend
     parts: list[Table] = [_totals(rows)]
     if details:
         lines = [
-            (one.table, _partition(one.partition), _rows(one.rows), one.stale or "up to date", _reasons(one.failed))
+            (one.table, _partition(one.partition), _rows(one.rows), one.stale or "up to date", _lost([one]))
             for one in rows
         ]
         parts.append(_status_table("By partition", ("table", "partition", "rows", "state", "failed"), lines))
@@ -104,13 +112,11 @@ def _totals(rows: Sequence[PartitionStatus]) -> Table:
     for name in dict.fromkeys(one.table for one in rows):
         mine = [one for one in rows if one.table == name]
         committed = [one.rows for one in mine if one.rows is not None]
-        failed: dict[str, int] = {}
-        for one in mine:
-            for reason, number in one.failed.items():
-                failed[reason] = failed.get(reason, 0) + number
-        stale = sum(one.stale is not None for one in mine)
-        state = f"{count(stale)} of {count(len(mine))} stale" if stale else "up to date"
-        lines.append((name, f"{count(len(committed))} partitions", count(sum(committed)), state, _reasons(failed)))
+        waiting = sum(one.waiting for one in mine)
+        states = {"stale": sum(one.stale is not None for one in mine) - waiting, "waiting": waiting}
+        shown = ", ".join(f"{count(number)} {word}" for word, number in states.items() if number)
+        state = f"{shown}, of {count(len(mine))}" if shown else "up to date"
+        lines.append((name, f"{count(len(committed))} partitions", count(sum(committed)), state, _lost(mine)))
     return _status_table("By table", ("table", "committed", "rows", "state", "failed"), lines)
 
 
@@ -126,6 +132,13 @@ def _rows(rows: int | None) -> str:
 
 def _partition(name: str) -> str:
     return "undated" if name == UNDATED else name
+
+
+def _lost(rows: Sequence[PartitionStatus]) -> str:
+    """Rows without a result by reason, and those of images that are listed no longer."""
+    failed = sum((Counter(one.failed) for one in rows), Counter[str]())
+    vanished = sum(one.vanished for one in rows)
+    return _reasons(failed) + (f"; {count(vanished)} vanished" if vanished else "")
 
 
 def _reasons(counts: Mapping[str, int]) -> str:

@@ -22,7 +22,7 @@ from pipeline.runtime.fragments import FragmentWriter, Pieces, compose, describe
 from pipeline.runtime.isolation import Isolated, run_isolated
 from pipeline.runtime.staleness import parameters, why_stale
 from pipeline.schemas import FINGERPRINTS, IMAGES
-from pipeline.stages.fingerprint import Fingerprinter, FingerprintParams, extractor_digest, pixels_keys
+from pipeline.stages.fingerprint import Fingerprinter, FingerprintParams, extractor_inputs, pixels_keys
 from pipeline.tablestore import Manifest, TableStore
 
 VERSION = 1
@@ -114,7 +114,7 @@ def makers(context: Context) -> dict[str, str]:
     """The extractor and what shapes its pixels, as inputs: a vector made by another is not taken over."""
     everything = parameters("ingest", context.config.ingest)
     shaping = {name: everything[name] for name in ("ingest.image_px", "ingest.jpeg_quality")}
-    return {"version": str(VERSION), "extractor": extractor_digest(context.config.fingerprint), **shaping}
+    return {"version": str(VERSION), **extractor_inputs(context.config.fingerprint), **shaping}
 
 
 def _map(context: Context, stale: list[DateWork], made_by: str) -> list[Fragment]:

@@ -6,7 +6,7 @@ fitted again when its parameters or the extractor change, on request, or when th
 again, a cost that the growth factor spreads over the images that came in between.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -30,11 +30,10 @@ _ROWS_PER_BLOCK = 4096
 def run_projection(context: Context, refit: bool = False) -> None:
     """Fit a model if there is none that fits; remember it as the current one."""
     store, fingerprints = context.store(PROJECTION), context.store(FINGERPRINTS)
-    params = context.config.projection
-    inputs = {"version": str(VERSION), "fingerprints": digest(makers(context)), **parameters("projection", params)}
-    num_images = sum(one.rows - sum(one.failed.values()) for one in fingerprints.partitions.values())
-    if not num_images or (not refit and _holds(store, inputs, params, num_images)):
+    num_images = _images(fingerprints)
+    if not num_images or (not refit and why_refit(context) is None):
         return
+    inputs, params = model_inputs(context), context.config.projection
     context.workspace.begin()
     context.reporter.start("projection", 1, "models")
     partitions = tuple(fingerprints.partitions.items())
@@ -85,9 +84,26 @@ def fit_model(sample: Sample, store: TableStore, part_bytes: int, *, threads: in
     return name, store.stage(name, [model], part_bytes)
 
 
-def _holds(store: TableStore, inputs: Mapping[str, str], params: ProjectionParams, num_images: int) -> bool:
+def model_inputs(context: Context) -> dict[str, str]:
+    """What makes a model another one; which images there are is no part of it."""
+    made_by = digest(makers(context))
+    return {"version": str(VERSION), "fingerprints": made_by, **parameters("projection", context.config.projection)}
+
+
+def why_refit(context: Context) -> str | None:
+    """Why a run would fit a model, for a person; None while the current one holds."""
+    store, num_images = context.store(PROJECTION), _images(context.store(FINGERPRINTS))
     current = store.extra.get("model")
     manifest = store.partitions.get(current) if current else None
-    if current is None or manifest is None or why_stale(manifest, inputs) is not None:
-        return False
-    return not needs_refit(store.read(current, None, manifest), params, num_images)
+    why = why_stale(manifest, model_inputs(context))
+    if why is not None or current is None:
+        return why
+    model = store.read(current, None, manifest)
+    if needs_refit(model, context.config.projection, num_images):
+        return f"the collection has grown from {model['num_images'][0].as_py()} to {num_images} images"
+    return None
+
+
+def _images(fingerprints: TableStore) -> int:
+    """Images with a vector."""
+    return sum(one.rows - sum(one.failed.values()) for one in fingerprints.partitions.values())

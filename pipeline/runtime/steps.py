@@ -13,6 +13,7 @@ from pipeline.parts import Staged
 from pipeline.runtime.context import Context
 from pipeline.runtime.engine import Call
 from pipeline.runtime.staleness import parameters, why_stale
+from pipeline.schemas import Table
 from pipeline.stages.catalog import Read, Stage
 from pipeline.tablestore import Manifest, TableStore
 
@@ -97,6 +98,13 @@ def plan_date(context: Context, stage: Stage, dates: list[str], index: int) -> W
     return Work(stage, dates[index], sources, inputs)
 
 
+def reads(context: Context, stage: Stage, dates: list[str], index: int) -> Iterator[tuple[Table, str]]:
+    """Table and partition of all that one date reads, be it there or not."""
+    for read in stage.reads:
+        for name in _wanted(context, read, dates, index):
+            yield read.table, name
+
+
 def is_stale(work: Work, stores: tuple[TableStore, ...]) -> bool:
     """Whether any of the stage's tables lacks this date or has it from other inputs."""
     return any(why_stale(store.partitions.get(work.date), work.inputs) is not None for store in stores)
@@ -160,19 +168,23 @@ def _remove_gone(context: Context, stage: Stage, stores: tuple[TableStore, ...])
 
 def _source(context: Context, read: Read, dates: list[str], index: int) -> Source:
     store = context.store(read.table)
-    if read.where == "model":
-        current = store.extra.get("model")
-        wanted = [current] if current else []
-    else:
-        reach = context.config.link.max_gap + 1
-        wanted = {
-            "same": dates[index : index + 1],
-            "previous": dates[max(0, index - 1) : index],
-            "before": dates[max(0, index - reach) : index],
-            "after": dates[index + 1 : index + 1 + reach],
-        }[read.where]
+    wanted = _wanted(context, read, dates, index)
     found = tuple((name, store.partitions[name]) for name in wanted if name in store.partitions)
     return Source(store, read.columns, found, many=read.where in ("before", "after"))
+
+
+def _wanted(context: Context, read: Read, dates: list[str], index: int) -> list[str]:
+    """Names of the partitions that one date's read is for."""
+    if read.where == "model":
+        current = context.store(read.table).extra.get("model")
+        return [current] if current else []
+    reach = context.config.link.max_gap + 1
+    return {
+        "same": dates[index : index + 1],
+        "previous": dates[max(0, index - 1) : index],
+        "before": dates[max(0, index - reach) : index],
+        "after": dates[index + 1 : index + 1 + reach],
+    }[read.where]
 
 
 def _params(context: Context, stage: Stage) -> Params | None:

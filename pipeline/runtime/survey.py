@@ -1,17 +1,22 @@
 """What a workspace holds, read from its heads and manifests: the facts behind reports."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline import schemas
+from pipeline.digests import content_digests
 from pipeline.reports.summary import PartitionStatus, RunSummary
 from pipeline.runtime.context import Context
 from pipeline.runtime.fingerprints import makers, stale_dates
+from pipeline.runtime.fit import why_refit
 from pipeline.runtime.ingest import image_inputs
 from pipeline.runtime.staleness import why_stale
-from pipeline.runtime.steps import plan
+from pipeline.runtime.steps import plan_date, reads, stage_dates
 from pipeline.schemas import Table
-from pipeline.stages.catalog import DATE_STAGES
+from pipeline.stages.catalog import DATE_STAGES, Stage
 from pipeline.tablestore import Manifest, TableStore
 
 
@@ -30,6 +35,7 @@ def summarize(context: Context, seconds: float | None = None) -> RunSummary:
         failed=dict(failed),
         dates=len([date for date in images.partitions if date != schemas.UNDATED]),
         undated=undated.rows if undated else 0,
+        vanished=sum(_vanished(images, date, one) for date, one in images.partitions.items()),
         duplicates=sum(value is not None for value in _column(images, "duplicate_of")),
         clusters=_rows(context.store(schemas.CLUSTERS)),
         tracks=states.total(),
@@ -43,42 +49,78 @@ def summarize(context: Context, seconds: float | None = None) -> RunSummary:
 def survey(context: Context) -> list[PartitionStatus]:
     """Every table and partition: rows, failures, and why it is stale, as far as it is known without computing.
 
-    What follows from a stale partition shows only once that is computed: equal content upstream stops the chain.
+    What lies behind something stale waits for it; it is computed again unless that comes out as it was.  The
+    collection is not listed: images that are new, changed or gone since the last run show in the next one.
     """
-    rows = _of_images(context)
-    stale: Mapping[str, Mapping[str, str]] = {work.date: work.inputs for work in stale_dates(context, makers(context))}
-    rows += _of_table(context, schemas.FINGERPRINTS, stale, context.store(schemas.IMAGES).partitions)
-    model = str(context.store(schemas.PROJECTION).extra.get("model"))
-    projection = context.store(schemas.PROJECTION).partitions
-    rows += [PartitionStatus("projection", model, projection[model].rows)] if model in projection else []
+    seen = _Seen(context)
+    for date, manifest in context.store(schemas.IMAGES).partitions.items():
+        seen.add(schemas.IMAGES, date, why_stale(manifest, image_inputs(context.config.ingest)))
+    _fingerprints(seen)
+    model = context.store(schemas.PROJECTION).extra.get("model")
+    if model is not None:
+        seen.add(schemas.PROJECTION, str(model), why_refit(context))
     for stage in DATE_STAGES:
-        inputs: Mapping[str, Mapping[str, str]] = {work.date: work.inputs for work in plan(context, stage)}
+        _stage(seen, stage)
+    order = [table.name for table in schemas.TABLES]
+    return sorted(seen.rows, key=lambda row: order.index(row.table))
+
+
+class _Seen:
+    """The partitions so far, in the order of the tables, and which of them are stale."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.rows: list[PartitionStatus] = []
+        self._stale: set[tuple[str, str]] = set()
+
+    def add(self, table: Table, partition: str, stale: str | None, waits: str | None = None) -> None:
+        """A partition, why it is stale, and else what it ``waits`` for."""
+        manifest = self.context.store(table).partitions.get(partition)
+        if manifest is None:
+            stale = stale or "not computed yet"
+        if stale is not None or waits is not None:
+            self._stale.add((table.name, partition))
+        rows, failed = (None, {}) if manifest is None else (manifest.rows, dict(manifest.failed))
+        waiting = stale is None and waits is not None
+        vanished = _vanished(self.context.store(table), partition, manifest) if table is schemas.IMAGES else 0
+        self.rows.append(PartitionStatus(table.name, partition, rows, stale or waits, failed, waiting, vanished))
+
+    def waits(self, reads: Iterable[tuple[Table, str]]) -> str | None:
+        """The first that is stale of what is read, for a person."""
+        found = next((table.name for table, partition in reads if (table.name, partition) in self._stale), None)
+        return f"waits for {found}" if found else None
+
+
+def _fingerprints(seen: _Seen) -> None:
+    context = seen.context
+    stale = {work.date: why_stale(work.old, work.inputs) for work in stale_dates(context, makers(context))}
+    images = context.store(schemas.IMAGES).partitions
+    for date in sorted({*context.store(schemas.FINGERPRINTS).partitions, *images}):
+        gone = None if date in images else "its images are gone"
+        seen.add(schemas.FINGERPRINTS, date, gone or stale.get(date), seen.waits([(schemas.IMAGES, date)]))
+
+
+def _stage(seen: _Seen, stage: Stage) -> None:
+    """A stage's tables; date by date, for a fold waits for its own earlier dates too."""
+    context, dates = seen.context, stage_dates(seen.context, stage)
+    for date in sorted({*dates, *(date for table in stage.writes for date in context.store(table).partitions)}):
+        work = plan_date(context, stage, dates, dates.index(date)) if date in dates else None
+        waits = seen.waits(reads(context, stage, dates, dates.index(date))) if date in dates else None
         for table in stage.writes:
-            rows += _of_table(context, table, inputs, inputs)
-    return rows
+            stale = None if date in dates else "its images are gone"
+            if work is not None:
+                stale = why_stale(context.store(table).partitions.get(date), work.inputs)
+            seen.add(table, date, stale, waits)
 
 
-def _of_images(context: Context) -> list[PartitionStatus]:
-    store, inputs = context.store(schemas.IMAGES), image_inputs(context.config.ingest)
-    return [_status(schemas.IMAGES, date, one, why_stale(one, inputs)) for date, one in store.partitions.items()]
-
-
-def _of_table(
-    context: Context, table: Table, inputs: Mapping[str, Mapping[str, str]], dates: Mapping[str, object]
-) -> list[PartitionStatus]:
-    partitions = context.store(table).partitions
-    return [
-        _status(
-            table, date, partitions.get(date), why_stale(partitions.get(date), inputs[date]) if date in inputs else None
-        )
-        for date in sorted({*partitions, *dates})
-    ]
-
-
-def _status(table: Table, partition: str, manifest: Manifest | None, stale: str | None) -> PartitionStatus:
+def _vanished(store: TableStore, partition: str, manifest: Manifest | None) -> int:
+    """Images that are listed no longer; read only where the column's digest says that there are some."""
     if manifest is None:
-        return PartitionStatus(table.name, partition, None, stale or "not computed yet")
-    return PartitionStatus(table.name, partition, manifest.rows, stale, dict(manifest.failed))
+        return 0
+    none = pa.table({"vanished": pa.array([False] * manifest.rows, pa.bool_())})
+    if manifest.content["vanished"] == content_digests(none)["vanished"]:
+        return 0
+    return int(pc.sum(store.read(partition, ["vanished"], manifest)["vanished"]).as_py() or 0)
 
 
 def _rows(store: TableStore) -> int:

@@ -54,6 +54,20 @@ def extractor_digest(params: FingerprintParams) -> str:
     return extractors.digest(extractors.resolve(params.extractor), params.weights, params.precision)
 
 
+def extractor_inputs(params: FingerprintParams) -> dict[str, str]:
+    """What :func:`extractor_digest` is made of, each by itself: so that a person can be told which has changed.
+
+    Raises:
+        UserError: the weights file cannot be read.
+    """
+    spec = extractors.resolve(params.extractor)
+    return {
+        "extractor": spec.digest("", "float32"),
+        "weights": extractors.weights_hash(spec, params.weights),
+        "fingerprint.precision": params.precision,
+    }
+
+
 def min_side(params: FingerprintParams) -> int:
     """Pixels that the extractor needs on the shorter side; ``ingest.image_px`` has to give them."""
     return extractors.resolve(params.extractor).min_side

@@ -56,7 +56,7 @@ def test_nothing_failed_and_nothing_happened():
 def test_state_by_table_and_by_partition():
     lines = lines_of(render_status(STATUS))
     assert "images 2 partitions 1 005 up to date 6: corrupt 3, empty 3" in lines
-    assert "clusters 1 partitions 40 2 of 2 stale 0" in lines
+    assert "clusters 1 partitions 40 2 stale, of 2 0" in lines
     assert "clusters 2024-01-02 - [new] images 0" in lines
     assert "images undated 5 up to date 4: empty 3, corrupt 1" in lines
     assert "By partition" not in plain(render_status(STATUS, details=False))

@@ -23,6 +23,7 @@ __all__ = [
     "build",
     "digest",
     "resolve",
+    "weights_hash",
 ]
 
 
@@ -73,8 +74,16 @@ def digest(spec: ExtractorSpec, source: str | None, precision: Precision) -> str
     Raises:
         UserError: the weights file cannot be read.
     """
-    identity = weights.content_hash(source) if source else FAMILIES[spec.family].weights_hash(spec)
-    return spec.digest(identity, precision)
+    return spec.digest(weights_hash(spec, source), precision)
+
+
+def weights_hash(spec: ExtractorSpec, source: str | None) -> str:
+    """What tells the weights from others: those of a file, or (None) the published ones; loads nothing heavy.
+
+    Raises:
+        UserError: the weights file cannot be read.
+    """
+    return weights.content_hash(source) if source else FAMILIES[spec.family].weights_hash(spec)
 
 
 def build(spec: ExtractorSpec, settings: Settings) -> Extractor:
