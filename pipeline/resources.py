@@ -26,11 +26,13 @@ class Resources(BaseModel):
     decode_seconds: float = Field(
         default=300,
         ge=1,
+        le=86400,
         description="Seconds after which a process that decodes 32 images is taken to hang, and ended.",
     )
     lease_seconds: float = Field(
         default=120,
         ge=1,
+        le=86400,
         description="After so long a run that was cut off from the workspace may be replaced by another.",
     )
     max_failed_fraction: float = Field(

@@ -65,6 +65,8 @@ def _read_file(file: str, places: Places) -> dict[str, Any]:
         for key, place in _keys(node, file, (), ()):
             places[key] = place
         values = loader.construct_document(node)
+    except RecursionError:
+        raise UserError(f"{file}: nested too deeply, expected sections with keys and values") from None
     except (yaml.YAMLError, ValueError) as error:
         raise UserError(f"{file}: not readable as YAML: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):
@@ -116,6 +118,8 @@ def _override(values: dict[str, Any], override: str, places: Places) -> None:
         raise UserError(f"{flag}: expected section.key=value, such as --set cluster.method=auto")
     try:
         value = yaml.load(text, Loader)  # noqa: S506 - a SafeLoader
+    except RecursionError:
+        raise UserError(f"--set {dotted}: the value is nested too deeply") from None
     except (yaml.YAMLError, ValueError) as error:
         raise UserError(f"{flag}: the value is not readable as YAML: {' '.join(str(error).split())}") from None
     inside = values

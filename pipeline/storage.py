@@ -59,9 +59,11 @@ def open_filesystem(uri: str, retries: int = RETRIES) -> tuple[FileSystem, str]:
         retries: times that S3 is asked again for what it could not do; other stores' packages have rules of their own.
 
     Raises:
-        UserError: the protocol is unknown, the package that speaks it is not installed, or the URI holds keys.
+        UserError: the protocol is unknown, the package that speaks it is not installed, or the URI holds keys, or
+            lacks its bucket.
     """
     refuse_keys(uri)
+    _refuse_no_bucket(uri)
     try:
         filesystem, path = _open(os.fspath(uri), retries)
     except (ValueError, ImportError) as error:
@@ -92,6 +94,22 @@ def refuse_keys(uri: str) -> None:
                 f"found a user, or a key, in the URI {scheme}://…; expected none there\n"
                 "keys belong in the environment (AWS_ACCESS_KEY_ID, …), a profile or the machine's role"
             )
+
+
+def _refuse_no_bucket(uri: str) -> None:
+    scheme, separator, rest = os.fspath(uri).partition("://")
+    if separator and scheme in _BUCKETS and not rest.partition("/")[0].strip():
+        raise UserError(f"found no bucket in {uri!r}\nexpected {scheme}://bucket, or {scheme}://bucket/prefix")
+
+
+def refuse_empty(uri: str, option: str) -> None:
+    """Refuse an empty path, as of a variable that is not set: it would be the folder one happens to be in.
+
+    Raises:
+        UserError: it is empty.
+    """
+    if not uri.strip():
+        raise UserError(f"{option} is empty\nexpected a folder (`.` is the one you are in) or a URI")
 
 
 def _open(uri: str, retries: int) -> tuple[FileSystem, str]:

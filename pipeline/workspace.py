@@ -5,6 +5,7 @@ WORKSPACE/_lease/NUMBER.json                              which run is writing h
 WORKSPACE/images/…  fingerprints/EXTRACTOR/…  clusterings/NAME/{projection,neighbors,…}/…  runs/RUN.json
 """
 
+import errno
 import json
 import re
 from collections.abc import Callable, Iterable
@@ -16,13 +17,25 @@ from pipeline.failures import explain
 from pipeline.lease import SECONDS, Lease
 from pipeline.schemas import TABLES, Table
 from pipeline.stopping import shielded
-from pipeline.storage import RETRIES, FileSystem, is_local, open_filesystem, put_atomic, redact, without_secrets
+from pipeline.storage import (
+    RETRIES,
+    FileSystem,
+    is_local,
+    open_filesystem,
+    put_atomic,
+    redact,
+    refuse_empty,
+    without_secrets,
+)
 from pipeline.tablestore import TableStore
 
 FORMAT = 1
 """Version of the layout; a workspace of a newer one is refused."""
 
 T = TypeVar("T")
+
+_NO_FOLDER = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EISDIR, errno.EEXIST})
+"""What a disk says where no folder can be: below a file, in ``/proc``, under a name of 300 letters, in a circle."""
 
 _IDENTITY, _LEASE = "imagetracks.json", "_lease"
 
@@ -86,7 +99,7 @@ class Workspace:
             BusyError: another run is writing here, or was since this one began to plan.
         """
         if not self.lease.taken:
-            self.lease.take()
+            _asked(f"the workspace {redact(self.uri)}", self.lease.take)
             if not self._exists:
                 self._write_identity()
 
@@ -165,6 +178,7 @@ def open_workspace(
             collection is given.
         ImagetracksError: the store does not answer.
     """
+    refuse_empty(uri, "--workspace")
     filesystem, root = open_filesystem(uri, retries)
     place = Place(filesystem, root, uri if "://" in uri or not is_local(filesystem) else root)
     name = f"the workspace {redact(uri)}"
@@ -190,6 +204,7 @@ def open_workspace(
 
 def collection_name(uri: str) -> str:
     """How a workspace remembers its collection: the URI without what may be a secret, local paths absolute."""
+    refuse_empty(uri, "--collection")
     filesystem, path = open_filesystem(uri)
     if is_local(filesystem):
         return path
@@ -234,6 +249,11 @@ def _asked(name: str, question: Callable[[], T]) -> T:
     try:
         return question()
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in _NO_FOLDER:
+            raise UserError(
+                f"{name} cannot be a folder ({redact(str(error))[:200]})\n"
+                "give a folder, new or of an earlier run, in a place where folders can be made"
+            ) from error
         told = explain(error, name)
         if told is None:
             raise

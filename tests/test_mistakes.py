@@ -88,6 +88,65 @@ def test_settings(photos: Path, tmp_path: Path, setting: str, said: str) -> None
     assert said in refused(tmp_path, photos, "--set", setting)
 
 
+@pytest.mark.parametrize("seconds", ["lease_seconds", "decode_seconds"])
+@pytest.mark.parametrize("value", ["0", "86401", ".inf", "1e300"])
+def test_no_lease_and_no_decoder_lasts_longer_than_a_day(
+    photos: Path, tmp_path: Path, seconds: str, value: str
+) -> None:
+    assert f"resources.{seconds}" in refused(tmp_path, photos, "--set", f"resources.{seconds}={value}")
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("{tmp}/file.csv/x/y", "cannot be a folder ([Errno 20]"),
+        ("/proc/x", "cannot be a folder ([Errno 2]"),
+        ("{tmp}/" + "a" * 300, "cannot be a folder ([Errno 36]"),
+        ("{tmp}/circle/x", "cannot be a folder ([Errno 40]"),
+        ("", "--workspace is empty"),
+        (" ", "--workspace is empty"),
+        ("s3://", "found no bucket"),
+        ("s3:///x", "found no bucket"),
+        ("gs://", "found no bucket"),
+    ],
+)
+def test_places_where_no_workspace_can_be(photos: Path, tmp_path: Path, place: str, said: str) -> None:
+    (tmp_path / "file.csv").write_text("x")
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
+    place = place.format(tmp=tmp_path)
+    before = sorted(photos.iterdir())
+    assert said in message_of(imagetracks(*run_arguments(photos, place)), 2)
+    told = message_of(imagetracks("status", "-w", place), 2)
+    assert said in told or "no workspace at" in told
+    assert sorted(photos.iterdir()) == before
+
+
+def test_an_empty_collection_option_is_not_this_folder(photos: Path, tmp_path: Path) -> None:
+    assert "--collection is empty" in refused(tmp_path, "")
+    assert "found no bucket" in refused(tmp_path, "s3://")
+    assert photos.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("m.jsonl", '{"path": "0.jpg"}\n{"path": "1.jpg", "x": ' + "[" * 5000 + "]" * 5000 + "}", "line 2: nested"),
+        ("m.jsonl", '{"path": ' + str(2**70) + "}", "none of the 1 images"),
+        ("m.csv.gz", "path\n0.jpg\n", "cannot read the manifest"),
+    ],
+)
+def test_values_of_a_manifest_that_nothing_holds(photos: Path, tmp_path: Path, name: str, text: str, said: str) -> None:
+    (tmp_path / name).write_text(text)
+    assert said in refused(tmp_path, photos, "--manifest", tmp_path / name)
+
+
+@pytest.mark.parametrize("opened", ["[", "{a: "])
+def test_a_config_nested_too_deeply(photos: Path, tmp_path: Path, opened: str) -> None:
+    (tmp_path / "c.yaml").write_text("cluster: " + opened * 3000)
+    assert "nested too deeply" in refused(tmp_path, photos, "--config", tmp_path / "c.yaml")
+    assert "nested too deeply" in refused(tmp_path, photos, "--set", "cluster.k=" + opened * 3000)
+
+
 @pytest.mark.parametrize(
     ("dates", "said"),
     [("yesterday", "expected A:B"), ("2024-02-30:", "2024-02-30"), ("2024-05-02:2024-05-01", "swap them")],

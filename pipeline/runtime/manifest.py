@@ -112,6 +112,8 @@ def _read_json_lines(data: bytes, as_text: Sequence[str]) -> pa.Table:
             record = json.loads(line)
         except ValueError as error:
             raise ValueError(f"line {number}: {error}") from error
+        except RecursionError:
+            raise ValueError(f"line {number}: nested too deeply") from None
         if not isinstance(record, dict):
             raise ValueError(f"line {number}: found {type(record).__name__}, expected an object")
         records.append(record)
@@ -124,7 +126,7 @@ def _json_column(values: list[Any], as_text: bool) -> pa.Array:
     if not as_text:
         try:
             return pa.array(values)
-        except (pa.ArrowInvalid, pa.ArrowTypeError):  # numbers here, words there: as text
+        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):  # numbers here, words there, or beyond 64 bits
             pass
     return pa.array([value if value is None or isinstance(value, str) else json.dumps(value) for value in values])
 

@@ -284,6 +284,13 @@ def test_metadata_is_typed_so_that_it_comes_back_from_parquet_the_same(tmp_path:
     assert typed["metadata"][0].as_py()["taken"] == dt.datetime(2024, 1, 5, 10, 15, 30)
 
 
+def test_integers_beyond_64_bits_are_carried_as_text(tmp_path: Path) -> None:
+    put(tmp_path, "a.jpg", "b.jpg")
+    rows = ['{"path": "a.jpg", "serial": 1180591620717411303424}', '{"path": "b.jpg", "serial": 7}']
+    objects = listed(tmp_path, written(tmp_path / "m.jsonl", "\n".join(rows)))
+    assert objects["metadata"].to_pylist() == [{"serial": "1180591620717411303424"}, {"serial": "7"}]
+
+
 def test_bytes_are_no_metadata(tmp_path: Path) -> None:
     put(tmp_path, "a.jpg")
     pq.write_table(pa.table({"path": ["a.jpg"], "raw": [b"x"]}), tmp_path / "m.parquet")
