@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import stat
 import time
 from collections.abc import Awaitable, Callable
@@ -16,6 +17,9 @@ from pipeline.storage import RETRIES, FileSystem, is_local, open_filesystem, red
 
 _TIMEOUT = 120.0
 """Seconds for one object: 256 MB, the default limit, at 20 Mbit/s; the filesystem has shorter ones for silence."""
+
+_ESCAPED = re.compile(rb"\\x([89a-f][0-9a-f])")
+"""A byte of a name that is not UTF-8, as the listing writes it."""
 
 _RETRIED = (Reason.IO_ERROR, Reason.TIMED_OUT)
 
@@ -141,8 +145,15 @@ def flaw_of(error: Exception) -> Flaw:
 
 def _read_local(path: str) -> bytes:
     """A regular file's bytes; opening does not wait for the other end of a pipe."""
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    descriptor = os.open(_on_disk(path), os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise FileNotFoundError(f"not a regular file: {path}")
         return file.read()
+
+
+def _on_disk(path: str) -> str | bytes:
+    """The path of a file whose name is in a legacy encoding: what is no text of it was listed as escapes."""
+    if "\\x" not in path or os.path.lexists(path):
+        return path
+    return _ESCAPED.sub(lambda found: bytes.fromhex(found[1].decode()), path.encode())

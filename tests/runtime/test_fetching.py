@@ -1,4 +1,5 @@
 import errno
+import os
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,22 @@ class FlakyFileSystem(MemoryFileSystem):  # type: ignore[misc]
 @pytest.fixture
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(storage, "FIRST_PAUSE", 0.0)
+
+
+def test_names_that_are_not_text_are_read_all_the_same(tmp_path: Path) -> None:
+    """Of cameras and archives older than UTF-8; they were 'not found' at each run anew."""
+    names = [
+        b"caf\xe9.jpg",
+        b"\x8f\xff.jpg",
+        b"caf\\xe8.jpg",
+        "café.jpg".encode(),
+    ]  # of the third, the signs are its own
+    for name in names:
+        (tmp_path / os.fsdecode(name)).write_bytes(name)
+    listing = list_collection(str(tmp_path), None, SourceParams())
+    fetched = fetch(listing.objects, listing.filesystem, 7)
+    assert sorted(fetched["bytes"].to_pylist()) == sorted(names)
+    assert fetched["reason"].null_count == len(names)
 
 
 def test_bytes_in_the_order_of_the_rows(tmp_path: Path) -> None:
