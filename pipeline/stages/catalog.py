@@ -124,7 +124,7 @@ CLUSTER = Stage(
 
 LINK = Stage(
     name="link",
-    version=1,
+    version=2,
     section="link",
     reads=(
         Read("clusters", schemas.CLUSTERS, tuple(schemas.CLUSTERS.names)),
@@ -135,7 +135,7 @@ LINK = Stage(
     ),
     writes=(schemas.LINKS, schemas.EVENTS, schemas.LINK_STATE, schemas.CALIBRATION),
     run=_link,
-    rows_as={"links": "clusters", "link_state": "clusters"},
+    rows_as={"links": "clusters"},
     undated=False,
 )
 

@@ -57,6 +57,11 @@ class SourceParams(Params):
         "refuse",
         description="What a manifest names and never was there: refuse the run, or keep it as a row that failed.",
     )
+    outside: Literal["refuse", "read"] = Field(
+        "refuse",
+        description="What a manifest names outside the collection, a file of this machine (also by a link) or in a "
+        "store of an unusual kind: refuse the run, or read it. Object stores and web servers may be named in any case.",
+    )
 
 
 class IngestParams(SourceParams):

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
 from pipeline import schemas
+from pipeline.compute.linking.banks import keep
 from pipeline.params import Params
 from pipeline.stages.link_tables import (
     DateClusters,
@@ -37,6 +38,11 @@ class LinkParams(Params):
     bank_size: int = Field(8, ge=1, le=64, description="Looks kept per track: the newest and distinct older ones.")
     candidates: int = Field(
         16, ge=1, description="Tracks weighed for a cluster, and clusters for a track: those with the best scores."
+    )
+    allow: Literal["one_to_one", "many_to_one"] = Field(
+        "many_to_one",
+        description="many_to_one: several clusters of a date may continue one track, once the dates so far have shown "
+        "that the clusters are pieces of subjects; one_to_one: never.",
     )
 
 
@@ -72,10 +78,10 @@ def link_date(
         params: the stage's parameters.
 
     Returns:
-        Rows of this date's ``links`` (one per cluster), ``events``, ``link_state`` (one per cluster) and
+        Rows of this date's ``links`` (one per cluster), ``events``, ``link_state`` (one per track with a cluster) and
         ``calibration``.
     """
-    from pipeline.compute.linking.decisions import decide
+    from pipeline.compute.linking.decisions import Rules, decide
     from pipeline.compute.linking.memory import Memory
     from pipeline.compute.linking.scores import best_pairs
 
@@ -83,12 +89,15 @@ def link_date(
     open_tracks = OpenTracks.read(states)
     similarity = best_pairs(found.looks, found.starts, open_tracks.bank, open_tracks.starts)
     memory = Memory.read(calibration_rows(calibration))
-    decisions = decide(similarity, open_tracks.gaps, memory, params.false_link_rate, params.candidates)
-    each = range(len(found.ids))
-    links = [_link(date, i, found, open_tracks, decisions) for i in each]
+    rules = Rules(params.false_link_rate, params.candidates, params.allow == "many_to_one")
+    decisions = decide(similarity, open_tracks.gaps, memory, rules)
+    links = [_link(date, i, found, open_tracks, decisions) for i in range(len(found.ids))]
     if not states:
         links = [{**link, "reason": "first date"} for link in links]
-    state = [_state(date, i, found, open_tracks, decisions, params.bank_size) for i in each]
+    members = _members(found, decisions)
+    for beside in (i for clusters in members for i in clusters[1:]):
+        links[beside]["reason"] = "continues beside another cluster"
+    state = [_state(date, clusters, found, open_tracks, decisions, params.bank_size) for clusters in members]
     ended = _ended(open_tracks, decisions, params.max_gap)
     turned = turnings(found, open_tracks, similarity, decisions.track)
     return LinkResult(
@@ -124,31 +133,44 @@ def _link(date: str, i: int, found: DateClusters, tracks: OpenTracks, decisions:
     return row
 
 
-def _state(
-    date: str, i: int, found: DateClusters, tracks: OpenTracks, decisions: "Decisions", bank_size: int
-) -> dict[str, Any]:
-    from pipeline.compute.linking.banks import keep
+def _members(found: DateClusters, decisions: "Decisions") -> list[list[int]]:
+    """The clusters of each track that has any, the surest first; a birth is alone."""
+    tracks: dict[int, list[int]] = {}
+    for i, j in enumerate(decisions.track.tolist()):
+        tracks.setdefault(j if j >= 0 else -1 - i, []).append(i)
+    return [sorted(each, key=lambda i: (-decisions.probability[i], found.ids[i])) for each in tracks.values()]
 
-    j = int(decisions.track[i])
+
+def _state(
+    date: str,
+    clusters: Sequence[int],
+    found: DateClusters,
+    tracks: OpenTracks,
+    decisions: "Decisions",
+    bank_size: int,
+) -> dict[str, Any]:
+    main = clusters[0]
+    j = int(decisions.track[main])
     today = to_date(date)
-    looks, ids = found.looks_of(i), list(found.exemplar_ids[i])
-    dates = [today] * len(ids)
     old: Mapping[str, Any] | None = tracks.rows[j] if j >= 0 else None
+    looks = np.concatenate([found.looks_of(i) for i in clusters])
+    ids = [image for i in clusters for image in found.exemplar_ids[i]]
+    dates = [today] * len(ids)
     if old is not None:
         looks = np.concatenate([tracks.bank_of(j), looks])
         ids, dates = [*old["bank_image_ids"], *ids], [*old["bank_dates"], *dates]
     kept = keep(looks, np.array([(today - day).days for day in dates], dtype=np.int64), bank_size)
-    first_center = found.centers[i] if old is None else np.asarray(old["first_center"], dtype=np.float32)
+    first_center = found.centers[main] if old is None else np.asarray(old["first_center"], dtype=np.float32)
     return {
-        "track_id": track_id_of(found.ids[i]) if old is None else tracks.ids[j],
+        "track_id": track_id_of(found.ids[main]) if old is None else tracks.ids[j],
         "first_date": today if old is None else old["first_date"],
-        "last_cluster_id": found.ids[i],
+        "last_cluster_id": found.ids[main],
         "num_dates": 1 + (0 if old is None else old["num_dates"]),
-        "num_images": found.num_images[i] + (0 if old is None else old["num_images"]),
-        "first_image_id": found.medoids[i] if old is None else old["first_image_id"],
-        "last_image_id": found.medoids[i],
+        "num_images": sum(found.num_images[i] for i in clusters) + (0 if old is None else old["num_images"]),
+        "first_image_id": found.medoids[main] if old is None else old["first_image_id"],
+        "last_image_id": found.medoids[main],
         "first_center": first_center,
-        "drift": float(np.clip(1 - first_center.astype(np.float64) @ found.centers[i], 0, 2)),
+        "drift": float(np.clip(1 - first_center.astype(np.float64) @ found.centers[main], 0, 2)),
         "bank_image_ids": [ids[k] for k in kept],
         "bank_dates": [dates[k] for k in kept],
         "bank_vectors": looks[kept].ravel(),

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
 from pipeline.compute.linking.banks import keep
-from pipeline.compute.linking.decisions import decide
+from pipeline.compute.linking.decisions import Rules, decide
 from pipeline.compute.linking.memory import Memory
 from pipeline.compute.linking.scores import best_pairs
 from pipeline.compute.scoring.contingency import contingency
@@ -80,7 +80,7 @@ class _Track:
 
 def ours(false_link_rate: float = PARAMS.false_link_rate) -> Linker:
     def link(similarity: Floats, gaps: Ints, memory: Memory) -> tuple[Ints, Doubles, Memory]:
-        found = decide(similarity, gaps, memory, false_link_rate, PARAMS.candidates)
+        found = decide(similarity, gaps, memory, Rules(false_link_rate, PARAMS.candidates))
         return found.track, found.probability, found.memory
 
     return link

@@ -276,3 +276,37 @@ def test_a_new_date_changes_no_older_summary_than_the_gap_reaches() -> None:
     before = [track_summary(day(t), results[t].link_state, [r.links for r in results[t + 1 : 6]], 1) for t in range(6)]
     after = [track_summary(day(t), results[t].link_state, [r.links for r in results[t + 1 :]], 1) for t in range(6)]
     assert [a == b for a, b in zip(before, after, strict=True)] == [True] * 4 + [False] * 2
+
+
+def cut(t: int) -> Date:
+    """Fifteen subjects, the four shots of each in one to four clusters, as chance will have it."""
+    rng = np.random.default_rng([7, t])
+    out = {}
+    for name, shots in seen("abcdefghijklmno", t, shots=4, noise=0.35).items():
+        label = rng.integers(rng.integers(1, 5), size=4)
+        out |= {f"{name}{k}": shots[label == k] for k in set(label.tolist())}
+    return out
+
+
+def test_pieces_of_a_subject_become_one_track_with_one_state() -> None:
+    results = fold([cut(t) for t in range(6)])
+    last = results[-1].links.to_pylist()
+    tracks_of: dict[str, set[str]] = {}
+    for link in last:
+        tracks_of.setdefault(link["cluster_id"][0], set()).add(link["track_id"])
+    assert sum(len(found) == 1 for found in tracks_of.values()) >= 13  # of fifteen
+    assert len(set().union(*tracks_of.values())) >= 15  # and no two subjects in one
+    beside = [link for link in last if link["reason"] == "continues beside another cluster"]
+    assert beside
+    state = {row["track_id"]: row for row in results[-1].link_state.to_pylist()}
+    counts: dict[str, int] = {}
+    for result in results:
+        clusters = dict(zip(result.links["cluster_id"].to_pylist(), result.links["track_id"].to_pylist(), strict=True))
+        for cluster, track in clusters.items():
+            counts[track] = counts.get(track, 0) + len(cut(results.index(result))[cluster[:2]])
+    assert all(row["num_images"] == counts[track] for track, row in state.items())
+
+
+def test_one_to_one_is_obeyed() -> None:
+    for result in fold([cut(t) for t in range(6)], LinkParams(allow="one_to_one")):
+        assert len(set(result.links["track_id"].to_pylist())) == len(result.links)

@@ -9,6 +9,7 @@ from pipeline.compute.linking.cohorts import closeness, levels, normalise
 from pipeline.compute.linking.matching import Edges
 from pipeline.compute.linking.memory import GAP_BINS, Memory, gap_bin
 from pipeline.compute.linking.model import Fit, Problem, fit
+from pipeline.compute.linking.pieces import Collisions, Groups, collisions, fitting, group, share_of_pieces
 from pipeline.compute.linking.tail import fine_histogram
 
 Floats = npt.NDArray[np.float32]
@@ -29,36 +30,104 @@ class Decisions:
     memory: Memory
 
 
-def decide(
-    similarity: Floats, gaps: Ints, memory: Memory | None = None, false_link_rate: float = 0.01, candidates: int = 16
-) -> Decisions:
+@dataclass(frozen=True)
+class Rules:
+    """What a person may set.
+
+    ``false_link_rate``: expected fraction of false links among the links written.  ``candidates``: tracks weighed for
+    a cluster, and clusters for a track.  ``many_to_one``: whether clusters of one date may be pieces of one subject.
+    """
+
+    false_link_rate: float = 0.01
+    candidates: int = 16
+    many_to_one: bool = True
+
+
+def decide(similarity: Floats, gaps: Ints, memory: Memory | None = None, rules: Rules | None = None) -> Decisions:
     """Decide which cluster continues which track.
 
     Args:
         similarity: clusters x tracks, cosine of the best exemplar pair.
         gaps: dates since each track was seen, 1 is the date before.
         memory: of the earlier dates.
-        false_link_rate: expected fraction of false links among the links written.
-        candidates: tracks looked at a cluster, and clusters a track.
+        rules: the user's.
+
+    Returns:
+        A decision a cluster.  A track is given to one cluster, unless the collection's clusters have shown themselves
+        to be pieces of subjects (:mod:`pipeline.compute.linking.pieces`): then to all that are taken for one.
     """
     before = memory if memory is not None else Memory()
+    rules = rules if rules is not None else Rules()
     num_clusters, num_tracks = similarity.shape
     if not num_clusters or not num_tracks:
         return _all_births(num_clusters, before)
-    close = closeness(similarity)
-    usual = before.level_sum / before.levels if before.levels else None
-    scores = normalise(close, usual)
-    comparable = scores is not None
-    if scores is None:
-        scores = np.zeros_like(close)
-    edges = _candidates(scores, candidates)
-    score = scores[edges.row, edges.column].astype(np.float64)
-    bins = gap_bin(gaps)
-    offered = np.bincount(bins, minlength=len(GAP_BINS)).astype(np.float64)
-    problem = Problem(edges, score, bins[edges.column], fine_histogram(scores), offered, comparable)
+    each = Groups(np.arange(num_clusters), np.arange(num_tracks))
+    scores = _scores(similarity, before)
+    today = collisions(scores) if rules.many_to_one else Collisions(0.0, 0.0)
+    pieces = share_of_pieces(before, today) if rules.many_to_one else 0.0
+    groups = group(scores) if pieces > 0.5 else each
+    best = groups.best(similarity) if pieces > 0.5 else similarity
+    problem = _problem(best, _nearest_gap(gaps, groups.track), before, rules.candidates, pieces)
     found = fit(problem, before)
-    chosen = _choose(found.probability, before, false_link_rate if comparable else 1.0)
-    return _decisions(similarity, scores, problem, found, chosen, before)
+    right = _right(problem, found)
+    chosen = _choose(right, before, rules.false_link_rate if problem.comparable else 1.0)
+    memory = _remember(problem, found, chosen, right, before)
+    memory.collisions += today.met
+    memory.by_chance += today.by_chance
+    if min(best.shape) > 1:
+        memory.level_sum += float(levels(closeness(best)).level.mean())
+        memory.levels += 1.0
+    return _decisions(_Question(similarity, gaps, scores, groups), _Answer(problem, found, chosen, right, memory))
+
+
+@dataclass(frozen=True)
+class _Question:
+    """The clusters and tracks as they are, and the groups that they make up."""
+
+    similarity: Floats
+    gaps: Ints
+    scores: Floats
+    groups: Groups
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What was found of the groups of clusters and tracks."""
+
+    problem: Problem
+    found: Fit
+    chosen: Ints
+    right: Doubles
+    memory: Memory
+
+
+def _scores(similarity: Floats, memory: Memory) -> Floats:
+    """Normalised similarities; zeros where there is nothing to compare with."""
+    usual = memory.level_sum / memory.levels if memory.levels else None
+    found = normalise(closeness(similarity), usual)
+    return found if found is not None else np.zeros_like(similarity)
+
+
+def _nearest_gap(gaps: Ints, label: Ints) -> Ints:
+    out = np.full(label.max() + 1, gaps.max(), dtype=np.int64)
+    np.minimum.at(out, label, gaps)
+    return out
+
+
+def _problem(similarity: Floats, gaps: Ints, memory: Memory, candidates: int, pieces: float) -> Problem:
+    scores = _scores(similarity, memory)
+    edges = _candidates(scores, candidates)
+    bins = gap_bin(gaps)
+    return Problem(
+        edges,
+        scores[edges.row, edges.column].astype(np.float64),
+        bins[edges.column],
+        fine_histogram(scores),
+        np.bincount(bins, minlength=len(GAP_BINS)).astype(np.float64),
+        comparable=max(similarity.shape) > 1 or memory.levels > 0,
+        fits=fitting(scores)[edges.row, edges.column],
+        pieces=pieces,
+    )
 
 
 def _all_births(num_clusters: int, memory: Memory) -> Decisions:
@@ -79,6 +148,30 @@ def _candidates(scores: Floats, count: int) -> Edges:
     return Edges(row.astype(np.int64), column.astype(np.int64), num_rows, num_columns)
 
 
+def _right(problem: Problem, found: Fit) -> Doubles:
+    """For each cluster's best candidate the probability that the link is right; 0 for all others.
+
+    Where several tracks fit a cluster, or several clusters a track, any of them is right by the share of pieces.
+    """
+    edges, one = problem.edges, found.probability
+    fits = np.where(problem.fits, one, 0.0)
+    either = np.maximum(np.bincount(edges.row, fits, minlength=edges.num_rows)[edges.row] * problem.fits, found.alone)
+    value = one + problem.pieces * np.maximum(either - one, 0.0)
+    best = _first(edges.row, -one, -found.alone)
+    if problem.pieces <= 0.5:
+        best = best[_first(edges.column[best], -value[best], edges.row[best])]
+    out = np.zeros(len(value))
+    out[best] = value[best]
+    return out
+
+
+def _first(label: Ints, *keys: npt.NDArray[np.generic]) -> Ints:
+    """Index of the first of each label in the order of ``keys``."""
+    order = np.lexsort((*keys[::-1], label))
+    out: Ints = order[np.flatnonzero(np.append(True, np.diff(label[order]) > 0))]
+    return out
+
+
 def _choose(probability: Doubles, memory: Memory, rate: float) -> Ints:
     """Indices of the edges written: the most probable one-to-one set, as long as few of them are expected false."""
     likely = np.flatnonzero(probability > 0.5)
@@ -89,28 +182,39 @@ def _choose(probability: Doubles, memory: Memory, rate: float) -> Ints:
     return order[: good[-1] + 1] if len(good) else order[:0]
 
 
-def _decisions(
-    similarity: Floats, scores: Floats, problem: Problem, found: Fit, chosen: Ints, before: Memory
-) -> Decisions:
-    edges, p = problem.edges, found.probability
-    num = edges.num_rows
-    every = np.arange(num)
-    track = np.full(num, -1, dtype=np.int64)
-    track[edges.row[chosen]] = edges.column[chosen]
-    linked = np.bincount(edges.row, p, minlength=num)
+def _decisions(asked: _Question, answer: _Answer) -> Decisions:
+    """Of the clusters, from what was found of their groups."""
+    groups, scores = asked.groups, asked.scores
+    edges, chosen = answer.problem.edges, answer.chosen
+    linked = np.bincount(edges.row, answer.found.probability, minlength=edges.num_rows)
     probability = np.clip(1.0 - linked, 0.0, 1.0)
-    probability[edges.row[chosen]] = p[chosen]
+    probability[edges.row[chosen]] = answer.right[chosen]
+    track = _tracks(asked, edges.row[chosen], edges.column[chosen])
     best = np.where(track >= 0, track, scores.argmax(axis=1))
+    every = np.arange(len(scores))
     score = scores[every, best].astype(np.float64)
-    rest = scores.copy()
-    rest[every, best] = -np.inf
-    runner = rest.argmax(axis=1) if edges.num_columns > 1 else np.full(num, -1, dtype=np.int64)
-    margin = score - rest[every, runner] if edges.num_columns > 1 else np.zeros(num)
-    memory = _remember(problem, found, chosen, before, similarity)
-    return Decisions(track, probability, similarity[every, best].astype(np.float64), score, runner, margin, memory)
+    rest = np.where(groups.track[None, :] == groups.track[best][:, None], -np.inf, scores)
+    others = np.isfinite(rest).any(axis=1)
+    runner = np.where(others, rest.argmax(axis=1), -1).astype(np.int64)
+    margin = np.where(others, score - rest[every, runner], 0.0)
+    similarity = asked.similarity[every, best].astype(np.float64)
+    return Decisions(track, probability[groups.cluster], similarity, score, runner, margin, answer.memory)
 
 
-def _remember(problem: Problem, found: Fit, chosen: Ints, before: Memory, similarity: Floats) -> Memory:
+def _tracks(asked: _Question, row: Ints, column: Ints) -> Ints:
+    """For each cluster the track that its group was given, or -1: the family's newest, of those the most similar."""
+    groups = asked.groups
+    given = np.full(groups.cluster.max() + 1, -1, dtype=np.int64)
+    for i, j in zip(row.tolist(), column.tolist(), strict=True):
+        members = np.flatnonzero(groups.track == j)
+        if len(members) > 1:
+            near = asked.similarity[np.ix_(groups.cluster == i, members)].max(axis=0)
+            members = members[np.lexsort((-near, asked.gaps[members]))]
+        given[i] = members[0]
+    return given[groups.cluster]
+
+
+def _remember(problem: Problem, found: Fit, chosen: Ints, right: Doubles, before: Memory) -> Memory:
     memory = before.faded()
     memory.genuine += found.genuine
     memory.strangers += found.strangers
@@ -123,9 +227,6 @@ def _remember(problem: Problem, found: Fit, chosen: Ints, before: Memory, simila
     memory.clusters += problem.edges.num_rows
     memory.tail_pairs += found.tail_pairs
     memory.tail_excess += found.tail_excess
-    if min(similarity.shape) > 1:
-        memory.level_sum += float(levels(closeness(similarity)).level.mean())
-        memory.levels += 1.0
     memory.links += len(chosen)
-    memory.expected_false += float((1.0 - found.probability[chosen]).sum())
+    memory.expected_false += float((1.0 - right[chosen]).sum())
     return memory

@@ -52,6 +52,9 @@ class Memory:
     level_sum: float = 0.0
     levels: float = 0.0
     """Level of strangers (closeness), and dates that had one."""
+    collisions: float = 0.0
+    by_chance: float = 0.0
+    """Pairs of clusters that fit the same tracks and prefer the same one, and how many would if they did not care."""
     links: float = 0.0
     expected_false: float = 0.0
     """Links written, and how many of them are false by their own probabilities."""

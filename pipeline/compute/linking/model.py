@@ -12,6 +12,7 @@ from pipeline.compute.linking.tail import fit_tail, strangers_only
 
 Doubles = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
 PRIOR_GENUINE = 4.0
 """Links that the prior over genuine scores is worth."""
@@ -41,6 +42,8 @@ class Problem:
 
     ``score`` and ``gap`` (gap bin) are the edges', ``histogram`` holds all pairs' scores in fine bins, ``offered`` the
     open tracks of each gap bin.  Without ``comparable`` the scores mean nothing: there was nothing to compare with.
+    ``fits``: edges about as good as their cluster's best; ``pieces``: share of competing clusters that are pieces of
+    one subject.
     """
 
     edges: Edges
@@ -48,7 +51,9 @@ class Problem:
     gap: Ints
     histogram: Doubles
     offered: Doubles
-    comparable: bool = True
+    comparable: bool
+    fits: Bools
+    pieces: float
 
     @property
     def lists(self) -> float:
@@ -61,7 +66,9 @@ class Fit:
     """What the model says of a date: of each candidate, and what the memory keeps."""
 
     probability: Doubles
-    """That it is the link."""
+    """That it is the link, each track having one cluster."""
+    alone: Doubles
+    """That it is the link, whatever the other clusters do."""
     log_ratio: Doubles
     """Log likelihood ratio of its score, link against strangers."""
     continued: Doubles
@@ -86,27 +93,38 @@ def fit(problem: Problem, memory: Memory) -> Fit:
     sides = (Lists(edges.row, problem.score), Lists(edges.column, problem.score))
     weights = (np.sqrt(edges.num_columns / edges.num_rows), np.sqrt(edges.num_rows / edges.num_columns))
     strangers, exposed = np.zeros((2, NUM_BINS)), np.zeros((2, NUM_BINS))
-    probability = np.zeros(len(problem.score))
+    probability = alone = known = np.zeros(len(problem.score))
     for _ in range(ROUNDS):
-        rest = strangers_only(problem.histogram, problem.score, probability)
+        rest = strangers_only(problem.histogram, problem.score, known)
         tail = fit_tail(rest, problem.lists, memory)
         rates = tail.rates(memory.strangers + strangers, memory.exposed + exposed)
-        genuine = genuine_density(memory.genuine + _by_score(problem, probability))
+        genuine = genuine_density(memory.genuine + _by_score(problem, _mix(problem, probability, alone)))
         ratio = 0.5 * (
             sides[0].log_ratio(problem.gap, genuine, rates) + sides[1].log_ratio(problem.gap, genuine, rates)
         )
         if not problem.comparable:
             ratio = np.zeros_like(ratio)
-        averages, evidence = _per_chance(problem, matching, ratio, memory)
-        share = _prior(memory) * np.exp(evidence)
-        probability = (share / share.sum()) @ averages
-        met = [side.count(probability > 0.5) for side in sides]
+        chances = _per_chance(problem, matching, ratio, memory)
+        share = _prior(memory) * np.exp(chances.evidence)
+        share /= share.sum()
+        probability, alone = share @ chances.one_to_one, share @ chances.many_to_one
+        known = _mix(problem, probability, share @ chances.same)
+        met = [side.count(known > 0.5) for side in sides]
         strangers = 0.5 * (met[0][0] + met[1][0])
         exposed = 0.5 * (weights[0] * met[0][1] + weights[1] * met[1][1])
-    likely = np.where(probability > 0.5, probability, 0.0)
-    continued: Doubles = np.bincount(problem.gap, probability, minlength=len(GAP_BINS)).astype(np.float64)
+    mixed = _mix(problem, probability, alone)
+    likely = np.where(mixed > 0.5, mixed, 0.0)
+    continued: Doubles = np.bincount(problem.gap, mixed, minlength=len(GAP_BINS)).astype(np.float64)
     genuine = _by_score(problem, likely)
-    return Fit(probability, ratio, continued, genuine, strangers, exposed, evidence, tail.pairs, tail.excess)
+    return Fit(
+        probability, alone, ratio, continued, genuine, strangers, exposed, chances.evidence, tail.pairs, tail.excess
+    )
+
+
+def _mix(problem: Problem, one_to_one: Doubles, many_to_one: Doubles) -> Doubles:
+    """By the share of pieces: each track has one cluster, or any number."""
+    out: Doubles = (1.0 - problem.pieces) * one_to_one + problem.pieces * many_to_one
+    return out
 
 
 def _by_score(problem: Problem, weight: Doubles) -> Doubles:
@@ -131,8 +149,22 @@ def genuine_density(counts: Doubles) -> Doubles:
     return out
 
 
-def _per_chance(problem: Problem, matching: Matching, ratio: Doubles, memory: Memory) -> tuple[Doubles, Doubles]:
-    """Marginals for each value of CONTINUED (values x edges), and the log evidence of each, the best being 0.
+@dataclass(frozen=True)
+class _PerChance:
+    """A candidate's probability to be the link for each value of CONTINUED (values x edges), in three ways.
+
+    Each track has one cluster; any number; and the cluster has any number of tracks too.  ``evidence`` is the log
+    evidence of each value, the best being 0.
+    """
+
+    one_to_one: Doubles
+    many_to_one: Doubles
+    same: Doubles
+    evidence: Doubles
+
+
+def _per_chance(problem: Problem, matching: Matching, ratio: Doubles, memory: Memory) -> _PerChance:
+    """What each chance to be continued says of the candidates.
 
     Tracks are continued independently, a continued one by any cluster alike, and births are Poisson: the odds of a pair
     against an end and a birth are chance / (1 - chance) * clusters * likelihood ratio of the pair / expected births.
@@ -142,16 +174,19 @@ def _per_chance(problem: Problem, matching: Matching, ratio: Doubles, memory: Me
     relative = _relative(memory)
     birth_share = (memory.births + PRIOR_BIRTHS[0]) / (memory.clusters + PRIOR_BIRTHS[1])
     evidence = np.empty(len(CONTINUED))
-    averages = np.zeros((len(CONTINUED), len(ratio)))
+    one, many, same = np.zeros((3, len(CONTINUED), len(ratio)))
     for k, chance in enumerate(CONTINUED):
         each = chance * relative
         births = max(rows - float(each @ problem.offered), birth_share * rows)
         weight = (each / (1.0 - each))[problem.gap] * (np.sqrt(columns * rows) / births)
         log_sum = 0.0
         if chance:
-            averages[k], log_sum = matching.marginals(weight * np.exp(ratio))
+            odds = weight * np.exp(ratio)
+            one[k], log_sum = matching.marginals(odds)
+            many[k] = odds / (1.0 + np.bincount(edges.row, odds, minlength=rows)[edges.row])
+            same[k] = odds / (1.0 + odds)
         evidence[k] = log_sum + problem.offered @ np.log1p(-each) + rows * np.log(births) - births
-    return averages, evidence - evidence.max()
+    return _PerChance(one, many, same, evidence - evidence.max())
 
 
 def _relative(memory: Memory) -> Doubles:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.compute.linking.decisions import Decisions, decide
+from pipeline.compute.linking.decisions import Decisions, Rules, decide
 from pipeline.compute.linking.memory import Memory
 from pipeline.compute.linking.model import genuine_density
 from pipeline.compute.linking.tail import Tail, fine_histogram, fit_tail
@@ -67,6 +67,41 @@ def test_exact_twins_are_not_told_apart() -> None:
     assert found.track[2:].tolist() == list(range(2, 20))
 
 
+def pieces(num: int, each: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Similarities of ``each`` clusters and tracks a subject, all of one look, and the subject of each."""
+    rng = np.random.default_rng(seed)
+    subject = np.repeat(np.arange(num), each)
+    own = rng.normal(size=(num, 24))[subject]
+    units = [own + 0.35 * rng.normal(size=own.shape) for _ in range(2)]
+    units = [x / np.linalg.norm(x, axis=1, keepdims=True) for x in units]
+    return (units[0] @ units[1].T).astype(np.float32), subject
+
+
+def test_pieces_of_one_subject_go_to_one_track() -> None:
+    similarity, subject = pieces(20, 3, 0)
+    found = decide(similarity, ones(60))
+    linked = found.track >= 0
+    assert linked.mean() > 0.9
+    assert (subject[found.track[linked]] == subject[linked]).all()
+    assert max(len(set(found.track[linked & (subject == s)])) for s in range(20)) == 1
+
+
+def test_one_to_one_means_one_cluster_a_track() -> None:
+    similarity, _ = pieces(20, 3, 0)
+    track = decide(similarity, ones(60), None, Rules(many_to_one=False)).track
+    assert len(set(track[track >= 0])) == (track >= 0).sum()
+
+
+def test_look_alikes_that_have_a_track_each_are_no_pieces() -> None:
+    """Pairs of subjects, the two much nearer to each other than to anybody else, but each nearest to its own track."""
+    rng = np.random.default_rng(1)
+    own = np.repeat(rng.normal(size=(15, 24)), 2, axis=0) + 0.45 * rng.normal(size=(30, 24))
+    units = [own + 0.15 * rng.normal(size=own.shape) for _ in range(2)]
+    units = [x / np.linalg.norm(x, axis=1, keepdims=True) for x in units]
+    found = decide((units[0] @ units[1].T).astype(np.float32), ones(30))
+    assert found.track.tolist() == list(range(30))
+
+
 @pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 50))
@@ -95,7 +130,7 @@ def test_a_monotone_rescaling_changes_few_decisions() -> None:
 def test_the_wanted_rate_bounds_the_expected_false_links() -> None:
     similarity = np.minimum(planted(60, 6) + np.random.default_rng(0).normal(0, 0.25, (60, 60)), 0.999)
     for rate in (0.01, 0.05, 0.2):
-        found = decide(similarity.astype(np.float32), ones(60), Memory(), rate)
+        found = decide(similarity.astype(np.float32), ones(60), Memory(), Rules(rate))
         links = found.track >= 0
         assert (1 - found.probability[links]).sum() <= rate * links.sum() + 1e-9
 
@@ -103,7 +138,8 @@ def test_the_wanted_rate_bounds_the_expected_false_links() -> None:
 def test_stricter_never_links_more() -> None:
     similarity = np.minimum(planted(60, 6) + np.random.default_rng(0).normal(0, 0.25, (60, 60)), 0.999)
     counts = [
-        (decide(similarity.astype(np.float32), ones(60), None, rate).track >= 0).sum() for rate in (0.001, 0.01, 0.1)
+        (decide(similarity.astype(np.float32), ones(60), None, Rules(rate)).track >= 0).sum()
+        for rate in (0.001, 0.01, 0.1)
     ]
     assert counts == sorted(counts)
     assert counts[-1] > 0
