@@ -99,7 +99,7 @@ class Workspace:
             BusyError: another run is writing here, or was since this one began to plan.
         """
         if not self.lease.taken:
-            _asked(f"the workspace {redact(self.uri)}", self.lease.take)
+            _placed(f"the workspace {redact(self.uri)}", self.lease.take)
             if not self._exists:
                 self._write_identity()
 
@@ -179,16 +179,16 @@ def open_workspace(
         ImagetracksError: the store does not answer.
     """
     refuse_empty(uri, "--workspace")
-    filesystem, root = open_filesystem(uri, retries)
-    place = Place(filesystem, root, uri if "://" in uri or not is_local(filesystem) else root)
     name = f"the workspace {redact(uri)}"
-    found = _asked(name, lambda: _read_identity(filesystem, root, name))
+    filesystem, root = _asked(name, lambda: open_filesystem(uri, retries))
+    place = Place(filesystem, root, uri if "://" in uri or not is_local(filesystem) else root)
+    found = _placed(name, lambda: _read_identity(filesystem, root, name))
     if found is None:
         if collection is None:
             raise UserError(
                 f"no workspace at {redact(uri)}: expected the folder that `imagetracks run --workspace` wrote to"
             )
-        _asked(name, lambda: _refuse_foreign_folder(filesystem, root, name))
+        _placed(name, lambda: _refuse_foreign_folder(filesystem, root, name))
         return Workspace(place, collection, exists=False, lease_seconds=lease_seconds)
     if found["format"] > FORMAT:
         raise UserError(
@@ -205,7 +205,7 @@ def open_workspace(
 def collection_name(uri: str) -> str:
     """How a workspace remembers its collection: the URI without what may be a secret, local paths absolute."""
     refuse_empty(uri, "--collection")
-    filesystem, path = open_filesystem(uri)
+    filesystem, path = _asked(f"the collection {redact(uri)}", lambda: open_filesystem(uri))
     if is_local(filesystem):
         return path
     uri = re.sub(r"//[^/@]*@", "//", uri)
@@ -249,12 +249,20 @@ def _asked(name: str, question: Callable[[], T]) -> T:
     try:
         return question()
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in _NO_FOLDER:
-            raise UserError(
-                f"{name} cannot be a folder ({redact(str(error))[:200]})\n"
-                "give a folder, new or of an earlier run, in a place where folders can be made"
-            ) from error
         told = explain(error, name)
         if told is None:
             raise
         raise told from error
+
+
+def _placed(name: str, question: Callable[[], T]) -> T:
+    """Ask the store for a workspace's folder; that there can be none is told to the user too."""
+    try:
+        return _asked(name, question)
+    except OSError as error:
+        if error.errno not in _NO_FOLDER:
+            raise
+        raise UserError(
+            f"{name} cannot be a folder ({redact(str(error))[:200]})\n"
+            "give a folder, new or of an earlier run, in a place where folders can be made"
+        ) from error

@@ -1,6 +1,7 @@
 """What lies in a collection: objects by key, with the size and version that tell whether one has changed."""
 
 import datetime as dt
+import logging
 import os
 import stat
 from collections import Counter
@@ -12,8 +13,13 @@ from typing import Any
 
 from pipeline.storage import FileSystem, is_local
 
+WORKSPACE = "imagetracks.json"
+"""What makes a folder a workspace; its files are no photographs."""
+
 ABSENT = "absent"
 """The ``object_version`` of an object that a manifest names and that is not there."""
+
+_LOG = logging.getLogger("imagetracks")  # where nobody has set it up, Python writes warnings to stderr
 
 _ETAGS = ("ETag", "etag", "md5Hash", "content_md5")
 _TIMES = ("mtime", "LastModified", "last_modified", "updated", "modified", "created")
@@ -38,12 +44,16 @@ def is_hidden(key: str) -> bool:
 
 
 def walk(filesystem: FileSystem, root: str) -> Iterator[Entry]:
-    """Every object below ``root``, in no particular order; hidden ones too."""
+    """Every object below ``root``, in no particular order; hidden ones too, but none of a workspace below it."""
     if is_local(filesystem):
         yield from _walk_local(Path(root))
         return
-    for path, info in filesystem.find(root, detail=True).items():
-        yield _entry(str(path), info)
+    found = {str(path): info for path, info in filesystem.find(root, detail=True).items()}
+    top = f"{root.rstrip('/')}/{WORKSPACE}"
+    workspaces = tuple(path.removesuffix(WORKSPACE) for path in found if path.endswith(f"/{WORKSPACE}") and path != top)
+    for path, info in found.items():
+        if not path.startswith(workspaces):
+            yield _entry(path, info)
 
 
 def look_up(filesystem: FileSystem, paths: list[str]) -> dict[str, Entry]:
@@ -130,18 +140,19 @@ def _local_entry(path: Path, name: str) -> Entry | None:
 
 
 def _walk_local(root: Path) -> Iterator[Entry]:
-    """Files below ``root``.
+    """Files below ``root``, but for those of a workspace.
 
     A link to a folder is followed once if it leads out of the collection; within it the images have keys already,
-    and a loop would never end.
+    and a loop would never end.  A folder below the root that cannot be read is told and passed over.
     """
     home = root.resolve()
     followed: set[Path] = set()
     waiting = [str(root)]
     while waiting:
         folder = waiting.pop()
-        with os.scandir(folder) as entries:
-            children = sorted(entries, key=lambda entry: entry.name)
+        children = _children(folder, folder == str(root))
+        if folder != str(root) and any(child.name == WORKSPACE for child in children):
+            continue
         for child in children:
             if child.is_dir(follow_symlinks=False) or (child.is_symlink() and _leads_out(child, home, followed)):
                 waiting.append(child.path)
@@ -151,10 +162,26 @@ def _walk_local(root: Path) -> Iterator[Entry]:
                 yield entry
 
 
+def _children(folder: str, is_root: bool) -> list[os.DirEntry[str]]:
+    """What lies in a folder, by name; nothing in one below the root that went away or cannot be read."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
+    except OSError as error:
+        if is_root:
+            raise
+        if not isinstance(error, FileNotFoundError | NotADirectoryError):
+            _LOG.warning("imagetracks: passed over a folder that cannot be read, its images count as gone: %s", error)
+        return []
+
+
 def _leads_out(link: os.DirEntry[str], home: Path, followed: set[Path]) -> bool:
     """Whether a link leads to a folder outside ``home`` that no link before it led to, into or out of."""
-    target = Path(link.path).resolve()
-    if not target.is_dir():
+    try:
+        target = Path(link.path).resolve()
+        if not target.is_dir():
+            return False
+    except (OSError, RuntimeError):  # a circle, or behind a folder that cannot be entered
         return False
     if any(target.is_relative_to(known) or known.is_relative_to(target) for known in (home, *followed)):
         return False

@@ -15,6 +15,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from pipeline.errors import UserError
+from pipeline.failures import explain
 from pipeline.stages.ingest import SourceParams
 from pipeline.storage import open_filesystem, redact
 
@@ -70,8 +71,8 @@ def _read_table(uri: str, params: SourceParams) -> pa.Table:
             f"the manifest {redact(uri)} has the suffix .{suffix}\n"
             f"expected one of {', '.join(f'.{known}' for known in _READERS)}, perhaps with .gz after it"
         )
-    filesystem, path = open_filesystem(uri)
     try:
+        filesystem, path = open_filesystem(uri)
         data = filesystem.cat_file(path)
         if name.endswith(".gz"):
             data = gzip.decompress(data)
@@ -83,6 +84,8 @@ def _read_table(uri: str, params: SourceParams) -> pa.Table:
             f"cannot read the manifest {redact(uri)}: {redact(' '.join(str(error).split()))[:300]}\n"
             f"expected {_EXPECTED[suffix]}"
         ) from error
+    except Exception as error:  # a store's package may raise anything
+        raise explain(error, f"the manifest {redact(uri)}") or error from error
 
 
 def _file_name(uri: str) -> str:

@@ -1,8 +1,7 @@
 """Sources: what a collection holds, from a folder, a prefix or a manifest, and the bytes of its objects."""
 
-import posixpath
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -10,17 +9,16 @@ import pyarrow.compute as pc
 from pipeline.compute.identity import image_id
 from pipeline.errors import UserError
 from pipeline.runtime.fetching import fetch
-from pipeline.runtime.listing import ABSENT, Entry, is_hidden, look_up, other_suffixes, walk
+from pipeline.runtime.listing import ABSENT, Entry, is_hidden, other_suffixes, walk
 from pipeline.runtime.manifest import Manifest, read_manifest
+from pipeline.runtime.places import Place, Root, asked, found_at, places_of
 from pipeline.schemas import MICROSECONDS
 from pipeline.stages.ingest import SourceParams
-from pipeline.storage import RETRIES, FileSystem, is_local, open_filesystem, redact, refuse_keys, without_secrets
+from pipeline.storage import RETRIES, FileSystem, is_local, open_filesystem, redact
 
 __all__ = ["Listing", "fetch", "list_collection", "refuse_absent"]
 
 _SHOWN = 3
-
-T = TypeVar("T")
 
 
 class Listing(NamedTuple):
@@ -36,27 +34,21 @@ class Listing(NamedTuple):
     filesystem: FileSystem
 
 
-class _Place(NamedTuple):
-    """Where one image of a manifest lies."""
-
-    key: str
-    filesystem: FileSystem
-    path: str
-
-
 def list_collection(
     collection_uri: str, manifest_uri: str | None, params: SourceParams, retries: int = RETRIES
 ) -> Listing:
     """List a folder or prefix, or look up what a manifest names.
 
     Without a manifest every object below the root whose name ends like an image and does not begin with a dot is
-    one.  With a manifest the root is not listed as a whole: only the folders are in which the named objects lie.  A
-    named object that is not there is listed as ``absent``, and reading it will fail.
+    one, but for what lies in a workspace (a folder below the root with an ``imagetracks.json``).  With a manifest the
+    root is not listed as a whole: only the folders are in which the named objects lie.  A named object that is not
+    there is listed as ``absent``, and reading it will fail.
 
     Args:
         collection_uri: the root, anything fsspec opens.
-        manifest_uri: CSV, JSON Lines or Parquet with a column ``path`` (within the root) or ``uri`` (anywhere).
-        params: suffixes, and the manifest's columns for dates and ids.
+        manifest_uri: CSV, JSON Lines or Parquet with a column ``path`` (within the root) or ``uri`` (anywhere in a
+            store; on this machine within the root too, unless ``params.outside`` is ``read``).
+        params: suffixes, the manifest's columns for dates and ids, and how far it may reach.
         retries: times that the store is asked again when what went wrong may pass.
 
     Raises:
@@ -70,12 +62,12 @@ def list_collection(
             f"found {found} at the collection {name}, expected a folder of images\ncheck the path given to --collection"
         )
     if manifest_uri is None:
-        entries = _asked(lambda: list(walk(filesystem, root)), name)
+        entries = asked(lambda: list(walk(filesystem, root)), f"list the collection {name}", f"the collection {name}")
         return Listing(_folder_objects(filesystem, root, name, entries, params), filesystem)
     manifest = read_manifest(manifest_uri, params)
-    places = _places(filesystem, root, manifest)
+    places = places_of(Root(filesystem, root, retries), manifest, params.outside == "read")
     _refuse_repeated([place.path for place in places], f"the manifest {redact(manifest_uri)} names", "one row an image")
-    entries_by_place = _asked(lambda: _found(places), name)
+    entries_by_place = found_at(places, name)
     if not any(entries_by_place):
         raise UserError(
             f"none of the {len(places)} images that {redact(manifest_uri)} names is there, e.g. {places[0].path}\n"
@@ -112,22 +104,6 @@ def refuse_absent(objects: pa.Table, known: Callable[[], pa.Array]) -> None:
         )
 
 
-def _asked(ask: Callable[[], T], name: str) -> T:
-    """The store's answer; a refusal is the user's to mend."""
-    try:
-        return ask()
-    except FileNotFoundError as error:
-        raise UserError(f"there is nothing at the collection {name}\ncheck its spelling") from error
-    except Exception as error:
-        known = {kind.__name__ for kind in type(error).__mro__}
-        if not known & {"OSError", "BotoCoreError", "ClientError", "HttpError"}:
-            raise
-        raise UserError(
-            f"cannot list the collection {name}: {redact(f'{type(error).__name__}: {error}')[:200]}\n"
-            "expected to be allowed to list and read it; check credentials, permissions and the network"
-        ) from error
-
-
 def _folder_objects(
     filesystem: FileSystem, root: str, name: str, entries: list[Entry], params: SourceParams
 ) -> pa.Table:
@@ -147,7 +123,7 @@ def _folder_objects(
 
 
 def _manifest_objects(
-    places: Sequence[_Place], entries: Sequence[Entry | None], ids: list[str], manifest: Manifest
+    places: Sequence[Place], entries: Sequence[Entry | None], ids: list[str], manifest: Manifest
 ) -> pa.Table:
     order = sorted(range(len(places)), key=lambda row: places[row].key)
     uris = [str(place.filesystem.unstrip_protocol(place.path)) for place in places]
@@ -177,56 +153,6 @@ def _objects(
             "date_value": pa.array(dates, pa.string()),
         }
     )
-
-
-def _found(places: list[_Place]) -> list[Entry | None]:
-    """What is there of each place."""
-    stores: dict[int, tuple[FileSystem, list[str]]] = {}
-    for place in places:
-        stores.setdefault(id(place.filesystem), (place.filesystem, []))[1].append(place.path)
-    found = {key: look_up(filesystem, paths) for key, (filesystem, paths) in stores.items()}
-    return [found[id(place.filesystem)].get(place.path) for place in places]
-
-
-def _places(filesystem: FileSystem, root: str, manifest: Manifest) -> list[_Place]:
-    stores: dict[str, FileSystem] = {}
-    return [
-        _within(filesystem, root, written, row) if manifest.relative else _anywhere(filesystem, root, written, stores)
-        for row, written in enumerate(manifest.places, 1)
-    ]
-
-
-def _within(filesystem: FileSystem, root: str, written: str, row: int) -> _Place:
-    """A path of the manifest, which must stay within the root."""
-    inside = root.rstrip("/") + "/"
-    path = written
-    if "://" in written or written.startswith("/"):
-        path = str(filesystem._strip_protocol(written)).removeprefix(inside)
-    if ".." in written.split("/") or path.startswith("/") or "://" in path or "\0" in path:
-        raise UserError(
-            f"row {row} of the manifest leaves the collection: {redact(written)!r}\n"
-            "expected a path relative to the collection's root; an image elsewhere goes into a column 'uri'"
-        )
-    if is_local(filesystem):
-        path = posixpath.normpath(path)
-    key = path.removeprefix("./")
-    return _Place(key, filesystem, inside + key)
-
-
-def _anywhere(filesystem: FileSystem, root: str, written: str, stores: dict[str, FileSystem]) -> _Place:
-    """A URI of the manifest; its key is relative to the root if it lies there, else the URI itself."""
-    refuse_keys(written)
-    if "://" not in written and not written.startswith("/"):
-        written = f"{filesystem.unstrip_protocol(root).rstrip('/')}/{written}"
-    protocol = written.split("://", 1)[0] if "://" in written else "file"
-    protocols = (filesystem.protocol,) if isinstance(filesystem.protocol, str) else filesystem.protocol
-    store = filesystem if protocol in protocols else stores.get(protocol)
-    if store is None:
-        store = stores[protocol] = open_filesystem(written)[0]
-    path = str(store._strip_protocol(written))
-    inside = root.rstrip("/") + "/"
-    key = path.removeprefix(inside) if store is filesystem else path
-    return _Place(key if key != path else without_secrets(str(store.unstrip_protocol(path))), store, path)
 
 
 def _refuse_repeated(values: list[str], found: str, expected: str, shown: Sequence[str] | None = None) -> None:

@@ -4,17 +4,22 @@ import os
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import s3fs
 
 from pipeline.compute.identity import image_id
-from pipeline.errors import UserError
+from pipeline.config import load_config
+from pipeline.errors import ImagetracksError, UserError
+from pipeline.runtime.manifest import read_manifest
 from pipeline.runtime.sources import fetch, list_collection
 from pipeline.stages.ingest import IngestParams, SourceParams
 from tests.pictures import photo, saved
 
 DEFAULT = SourceParams()
+ANYWHERE = SourceParams(outside="read")
 IMAGE = saved(photo(8, 8))
 COLUMNS = ["image_id", "key", "uri", "size", "object_version", "modified_at", "date_value"]
 
@@ -187,7 +192,7 @@ def test_uris_may_lie_anywhere_and_within_the_root_have_its_keys(tmp_path: Path)
     put(tmp_path / "other", "c.jpg")
     places = ["a.jpg", f"file://{tmp_path}/root/b.jpg", str(tmp_path / "other/c.jpg")]
     manifest = written(tmp_path / "m.jsonl", "\n".join(json.dumps({"uri": place}) for place in places))
-    objects, filesystem = list_collection(str(tmp_path / "root"), str(manifest), DEFAULT)
+    objects, filesystem = list_collection(str(tmp_path / "root"), str(manifest), ANYWHERE)
     assert objects["key"].to_pylist() == ["a.jpg", "b.jpg", f"file://{tmp_path}/other/c.jpg"]
     assert fetch(objects, filesystem, 2)["bytes"].to_pylist() == [IMAGE] * 3
 
@@ -210,6 +215,135 @@ def test_no_path_leaves_the_collection(tmp_path: Path, place: str) -> None:
     put(tmp_path, "in/a.jpg", "out.jpg")
     message = refused(tmp_path / "in", written(tmp_path / "m.csv", f"path\na.jpg\n{place}\n"))
     assert "row 2 of the manifest leaves the collection" in message
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "../out.jpg",
+        "a/../../out.jpg",
+        "{tmp}/out.jpg",
+        "{tmp}/in/../out.jpg",
+        "file://{tmp}/out.jpg",
+        "local://{tmp}/out.jpg",
+        "file://{tmp}/in/%2e%2e/../../out.jpg",
+        "link.jpg",
+        "linked/out.jpg",
+        "file://{tmp}/in/link.jpg",
+        "FILE://{tmp}/out.jpg",
+        "{tmp}/inside out.jpg",
+        "zip://out.jpg::file://{tmp}/out.zip",
+        "simplecache::file://{tmp}/out.jpg",
+        "memory://x::file://{tmp}/out.jpg",
+        "github://org:repo@main/a.jpg",
+        "reference://a.jpg",
+        "ftp://127.0.0.1:9/x.jpg",
+        "a\0.jpg",
+    ],
+)
+def test_no_uri_leaves_the_collection_unless_asked(tmp_path: Path, place: str) -> None:
+    put(tmp_path, "in/a.jpg", "out.jpg", "inside out.jpg")
+    (tmp_path / "in/link.jpg").symlink_to(tmp_path / "out.jpg")
+    (tmp_path / "in/linked").symlink_to(tmp_path)
+    place = place.format(tmp=tmp_path)
+    manifest = written(tmp_path / "m.jsonl", "\n".join(json.dumps({"uri": one}) for one in ("a.jpg", place)))
+    message = refused(tmp_path / "in", manifest)
+    assert "row 2 of the manifest names" in message
+    assert "ingest.outside=read" in message
+
+
+@pytest.mark.parametrize("place", ["link.jpg", "linked/out.jpg", "linked/in/../out.jpg", "linked/in/link.jpg"])
+def test_no_path_leaves_the_collection_by_a_link_unless_asked(tmp_path: Path, place: str) -> None:
+    put(tmp_path, "in/a.jpg", "out.jpg")
+    (tmp_path / "in/link.jpg").symlink_to(tmp_path / "out.jpg")
+    (tmp_path / "in/linked").symlink_to(tmp_path)
+    message = refused(tmp_path / "in", written(tmp_path / "m.csv", f"path\na.jpg\n{place}\n"))
+    assert "row 2 of the manifest" in message
+    if ".." not in place:
+        assert listed(tmp_path / "in", written(tmp_path / "m.csv", f"path\n{place}\n"), ANYWHERE).num_rows == 1
+
+
+def test_links_within_the_collection_are_no_way_out(tmp_path: Path) -> None:
+    put(tmp_path, "real/x/a.jpg", "real/x/b.jpg")
+    (tmp_path / "real/y").symlink_to("x")
+    (tmp_path / "real/x/c.jpg").symlink_to("a.jpg")
+    (tmp_path / "alias").symlink_to("real")  # the collection itself may be named by a link
+    manifest = written(tmp_path / "m.csv", "path\nx/a.jpg\ny/b.jpg\nx/c.jpg\nx/absent.jpg\n")
+    assert keys(tmp_path / "alias", manifest) == ["x/a.jpg", "x/absent.jpg", "x/c.jpg", "y/b.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("zip://a::file:///none.zip", "row 2 of the manifest cannot be opened"),
+        ("nosuch://x", "row 2 of the manifest: cannot open nosuch://"),
+        ("s3://k:Pl4nted@b/x", "row 2 of the manifest: found a user"),
+        ("s3://b/x.jpg", "cannot look up row 2 of the manifest, s3://b/x.jpg: NoCredentialsError"),
+    ],
+)
+def test_a_row_that_cannot_be_opened_is_told_as_that_row(
+    tmp_path: Path, place: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forget_credentials(monkeypatch)
+    put(tmp_path, "a.jpg")
+    message = refused(tmp_path, written(tmp_path / "m.csv", f"uri\na.jpg\n{place}\n"), ANYWHERE)
+    assert said in message
+    assert "Pl4nted" not in message
+
+
+def forget_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    nowhere = {"AWS_SHARED_CREDENTIALS_FILE": "/dev/null", "AWS_CONFIG_FILE": "/dev/null"}
+    for name, value in {**nowhere, "AWS_EC2_METADATA_DISABLED": "true"}.items():
+        monkeypatch.setenv(name, value)
+    s3fs.S3FileSystem.clear_instance_cache()
+
+
+@pytest.mark.parametrize("what", ["config", "manifest"])
+def test_a_store_without_credentials_is_told_by_what_lies_there(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    forget_credentials(monkeypatch)
+    with pytest.raises(UserError, match=f"the {what} s3://b/x.csv: found no credentials"):
+        load_config("s3://b/x.csv") if what == "config" else read_manifest("s3://b/x.csv", DEFAULT)
+
+
+def test_a_store_that_does_not_answer_is_the_rows(tmp_path: Path) -> None:
+    put(tmp_path, "a.jpg")
+    manifest = written(tmp_path / "m.csv", "uri\na.jpg\nftp://127.0.0.1:9/x.jpg\n")
+    with pytest.raises(ImagetracksError, match="row 2 of the manifest: the store does not answer"):
+        listed(tmp_path, manifest, ANYWHERE)
+
+
+def test_a_workspace_in_the_collection_is_left_out(tmp_path: Path) -> None:
+    put(tmp_path, "a.jpg", "ws/x.jpg", "ws/images/y.jpg", "ws2/z.jpg", "deep/er/ws/v.jpg", "deep/er/w.jpg")
+    for folder in ("ws", "deep/er/ws"):
+        (tmp_path / folder / "imagetracks.json").write_text("{}")
+    assert keys(tmp_path) == ["a.jpg", "deep/er/w.jpg", "ws2/z.jpg"]
+    assert keys(tmp_path / "ws") == ["images/y.jpg", "x.jpg"]  # asked for by name
+    memory = fsspec.filesystem("memory")
+    memory.pipe({f"/nested/{path.relative_to(tmp_path)}": b"x" for path in tmp_path.rglob("*.j*")})
+    found = list_collection("memory://nested", None, DEFAULT).objects["key"].to_pylist()
+    assert found == ["a.jpg", "deep/er/w.jpg", "ws2/z.jpg"]
+
+
+def test_a_folder_that_cannot_be_read_is_told_and_one_that_went_away_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    put(tmp_path, "a.jpg", "denied/b.jpg", "gone/c.jpg", "z/d.jpg")
+    real = os.scandir
+
+    def scandir(folder: str) -> Any:
+        if folder.endswith("/denied"):
+            raise PermissionError(13, "Permission denied", folder)
+        if folder.endswith("/gone"):
+            raise FileNotFoundError(2, "No such file or directory", folder)
+        return real(folder)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert keys(tmp_path) == ["a.jpg", "z/d.jpg"]
+    assert [f"{tmp_path}/denied" in record.getMessage() for record in caplog.records] == [True]
+    with pytest.raises(UserError, match="cannot list the collection"):
+        listed(tmp_path / "denied")
 
 
 def test_an_absolute_path_within_the_root_stays_in_it(tmp_path: Path) -> None:
