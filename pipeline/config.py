@@ -45,7 +45,7 @@ def load_config(file: str | None, overrides: Sequence[str] = ()) -> Config:
     """The config from its defaults, a YAML file and ``section.key=value`` overrides, the later over the earlier.
 
     Raises:
-        UserError: names every key that is wrong, what was found, what was expected and where it was given.
+        UserError: names the first keys that are wrong, what was found, what was expected and where it was given.
     """
     config = read_settings(Config, file, overrides)
     refuse_keys(config.fingerprint.weights or "")

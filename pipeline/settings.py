@@ -20,6 +20,9 @@ Model = TypeVar("Model", bound=BaseModel)
 Key = tuple[str, ...]
 Places = dict[Key, str]
 
+_SHOWN = 2
+"""Mistakes that a message shows, when there are many; one more where that takes no more room."""
+
 
 def read_settings(model: type[Model], file: str | None, overrides: Sequence[str]) -> Model:
     """Build a model from its defaults, a file and overrides, the later over the earlier.
@@ -30,7 +33,7 @@ def read_settings(model: type[Model], file: str | None, overrides: Sequence[str]
         overrides: ``section.key=value``, the value in YAML.
 
     Raises:
-        UserError: names every key that is wrong, what was found, what was expected and where it was given.
+        UserError: names the first keys that are wrong, what was found, what was expected and where it was given.
     """
     places: Places = {}
     values = _read_file(file, places) if file is not None else {}
@@ -41,8 +44,9 @@ def read_settings(model: type[Model], file: str | None, overrides: Sequence[str]
         # Strict, and as JSON: a list may become a tuple there, but text never becomes a number.
         return model.model_validate_json(_as_json(values), strict=True)
     except ValidationError as error:
-        messages = dict.fromkeys(_explain(model, detail, values, places) for detail in error.errors())
-        raise UserError("\n".join(messages)) from None
+        messages = list(dict.fromkeys(_explain(model, detail, values, places) for detail in error.errors()))
+        more = [f"and {len(messages) - _SHOWN} more"] if len(messages) > _SHOWN + 1 else messages[_SHOWN:]
+        raise UserError("\n".join([*messages[:_SHOWN], *more])) from None
     except UserError as error:  # a validator's own, which says the key but not where it was given
         place = next((place for key, place in places.items() if str(error).startswith(".".join(key))), None)
         raise UserError(f"{place}: {error}" if place else str(error)) from None

@@ -2,7 +2,7 @@
 
 WORKSPACE/imagetracks.json                                what this workspace is
 WORKSPACE/_lease/NUMBER.json                              which run is writing here, or was the last to
-WORKSPACE/images/…  fingerprints/EXTRACTOR/…  clusterings/NAME/{projection,neighbors,…}/…  runs/RUN.json
+WORKSPACE/images/…  fingerprints/EXTRACTOR/…  clusterings/NAME/{projection,neighbors,…}/…
 """
 
 import errno
@@ -137,13 +137,6 @@ class Workspace:
             orphans += store.sweep(keep_fragments, check)
             store.flush()
         return orphans
-
-    def put_run(self, run: str, report: dict[str, Any]) -> str:
-        """Keep the report of a run that did something; returns its path."""
-        path = f"{self.root}/runs/{run}.json"
-        self.permit()
-        put_atomic(self.filesystem, path, (json.dumps(report, indent=1, sort_keys=True) + "\n").encode())
-        return path
 
     def table_uri(self, table: Table, name: str | None = None) -> str:
         """Where the table lies, as a person or DuckDB writes it, without what may be a secret in it."""

@@ -198,6 +198,13 @@ def test_a_file_that_is_not_there_or_not_text(tmp_path):
     assert "cannot open nosuchscheme://" in refused("nosuchscheme://x/c.yaml")
 
 
+@pytest.mark.parametrize(("count", "lines", "last"), [(1, 1, "x0"), (2, 2, "x1"), (3, 3, "x2"), (9, 3, "and 7 more")])
+def test_of_many_mistakes_the_first_are_shown(write, count, lines, last):
+    told = refused(write("".join(f"x{number}: 1\n" for number in range(count)))).splitlines()
+    assert len(told) == lines
+    assert last in told[-1]
+
+
 def test_a_config_may_lie_anywhere():
     import fsspec
 
