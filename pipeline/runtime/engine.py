@@ -7,6 +7,7 @@ What comes back is descriptors, never rows (DESIGN.md §3).
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -39,7 +40,8 @@ class MapJob:
     """Row-parallel work.  Everything in it is sent to workers, so it is made of picklable values.
 
     ``units`` are small tables that say what to do; ``read`` turns one into tables of at most ``rows`` rows; ``worker``
-    builds, once per process, the function that is applied to each of them; ``write`` stores what comes out.
+    builds, once per process, the function that is applied to each of them; ``write`` stores what comes out.  ``begun``
+    is held while a unit is worked on by an engine whose process does not outlive a death.
     """
 
     units: Sequence[pa.Table]
@@ -48,6 +50,7 @@ class MapJob:
     rows: int
     worker: Callable[..., Callable[[pa.Table], pa.Table]] | None = None
     wants_gpu: bool = False
+    begun: Callable[[pa.Table], AbstractContextManager[None]] = lambda _: nullcontext()
 
 
 @dataclass(frozen=True)
@@ -72,15 +75,11 @@ class Engine(Protocol):
         """How many things it does at once."""
         ...
 
-    @property
-    def isolates(self) -> bool:
-        """Whether the work is done by processes that may die without this one."""
-        ...
-
     def map(self, job: MapJob, progress: Progress) -> list[Fragment]:
         """Do a map job; the fragments come in no particular order.
 
-        Rows whose process died each time it was tried are left out: whoever asked counts.
+        Rows whose process died are left out (those that a worker was built for: died each time it was tried):
+        whoever asked counts.
         """
         ...
 
@@ -100,10 +99,10 @@ class Engine(Protocol):
 class LocalEngine:
     """Everything in this process, one thing after another: for small collections, tests and debuggers.
 
-    An image that kills its decoder ends the run here; on Ray it becomes a row with a reason.
+    An image that kills its decoder ends the run here; the next one finds its mark and gives it to a child process.
     """
 
-    num_workers, isolates = 1, False
+    num_workers = 1
 
     def __init__(self, threads: int | None = None) -> None:
         self._threads = threads or os.cpu_count() or 1
@@ -113,10 +112,11 @@ class LocalEngine:
         worker = job.worker(device="cpu", threads=self._threads) if job.worker else None
         fragments = []
         for unit in job.units:
-            for rows in job.read(unit):
-                fragment = job.write(worker(rows) if worker else rows)
-                progress(fragment.rows, fragment.failed)
-                fragments.append(fragment)
+            with job.begun(unit):
+                for rows in job.read(unit):
+                    fragment = job.write(worker(rows) if worker else rows)
+                    progress(fragment.rows, fragment.failed)
+                    fragments.append(fragment)
         return fragments
 
     def call(self, calls: Iterable[Call]) -> Iterator[tuple[str, Any]]:

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from pipeline.compute.reasons import Reason
 from pipeline.digests import digest
 from pipeline.parts import Staged, read_rows, read_where
+from pipeline.runtime.begun import Begun
 from pipeline.runtime.context import Context
 from pipeline.runtime.engine import Call, Fragment, MapJob
 from pipeline.runtime.fragments import FragmentWriter, Pieces, compose, describe
@@ -30,7 +31,6 @@ VERSION = 1
 _READS = ("image_id", "content_hash", "region", "reason")
 """The columns of ``images`` that decide a fingerprint; the pixels follow from them and the ingest parameters."""
 
-_ROWS_PER_READ = 1024
 _SLOWER_THAN_DECODING = 10
 """How much longer a large network may take for some images, on a slow CPU, than a decoder."""
 
@@ -122,12 +122,14 @@ def _map(context: Context, stale: list[DateWork], made_by: str) -> list[Fragment
     fragments = _left_over(store, made_by)
     units = _units(context, stale, fragments, made_by)
     if units:
-        total = sum(rows for _, rows in units)
+        total, begun = sum(rows for _, rows in units), Begun(store, made_by, _span)
+        died = begun.left()
+        trusted = [unit for unit, _ in units if died.isdisjoint(_span(unit))]
         reader = Reader(context.store(IMAGES), resources.rows_per_fragment)
         worker = partial(Worker, context.config.fingerprint, made_by)
         context.reporter.start("fingerprints", total, "images")
         writer = FragmentWriter(store, made_by)
-        job = MapJob([unit for unit, _ in units], reader, writer, resources.rows_per_fragment, worker, wants_gpu=True)
+        job = MapJob(trusted, reader, writer, resources.rows_per_fragment, worker, wants_gpu=True, begun=begun)
         made = context.engine().map(job, lambda done, failed: context.reporter.advance(done, sum(failed.values())))
         context.reporter.finish()
         context.done["fingerprints"] += total
@@ -170,14 +172,17 @@ def _units(
 
 
 def _units_of(context: Context, work: DateWork, missing: pa.Array | None) -> Iterator[tuple[pa.Table, int]]:
-    """Spans of the date's parts that have images to do (``missing``; None: all), and how many each has."""
-    images = context.store(IMAGES)
+    """Spans of the date's parts that have images to do (``missing``; None: all), and how many each has.
+
+    None has more than a fragment: an extractor keeps to itself what it has done of a span until all of it is done.
+    """
+    images, rows = context.store(IMAGES), context.config.resources.rows_per_fragment
     for part in work.images.parts:
         path = f"{images.folder(work.date)}/{part.name}"
         whole = (0, part.rows)
         ids = read_rows(images.filesystem, path, part.bytes, whole, ["image_id"])["image_id"] if missing else None
-        for start in range(0, part.rows, _ROWS_PER_READ):
-            stop = min(part.rows, start + _ROWS_PER_READ)
+        for start in range(0, part.rows, rows):
+            stop = min(part.rows, start + rows)
             if missing is None:
                 yield _unit(work.date, path, part.bytes, (start, stop), None), stop - start
             elif ids is not None:
@@ -192,6 +197,11 @@ def _unit(date: str, path: str, size: int, span: tuple[int, int], wanted: list[s
     schema = pa.schema([*fields.items(), ("wanted", pa.list_(pa.string()))])
     row = {"date": date, "path": path, "bytes": size, "start": span[0], "stop": span[1], "wanted": wanted}
     return pa.Table.from_pylist([row], schema=schema)
+
+
+def _span(unit: pa.Table) -> list[str]:
+    """Where the unit's rows lie."""
+    return [f"{unit['path'][0].as_py()} {unit['start'][0].as_py()}"]
 
 
 def _missing(context: Context, work: DateWork, fragments: list[Fragment], made_by: str) -> pa.Array:

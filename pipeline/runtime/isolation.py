@@ -1,8 +1,9 @@
 """Rows that killed the worker that had them, done again in a child process, which may die of them.
 
-Decoders are C, and the bytes are anybody's.  When the process that works on some rows has died each time it was
-tried, they come here: a child does them; if it dies, or takes too long, each half has a child of its own, down to the
-one row that does it.  That row is tried as often as anything else, and then it keeps its place with a reason.
+Decoders are C, and the bytes are anybody's.  When the process that works on some rows has died, once or (where a
+network is needed) each time it was tried, they come here: a child does them; if it dies, or takes too long, each half
+has a child of its own, down to the one row that does it.  That row is tried as often as anything else, and then it
+keeps its place with a reason.
 
 Rows and results go through pipes as Arrow; nothing that a child says is unpickled.
 """

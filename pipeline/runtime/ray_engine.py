@@ -42,10 +42,8 @@ class RayEngine:
     """Joins the cluster at ``address``, or starts Ray on this machine (see :mod:`pipeline.runtime.engines`).
 
     A worker that dies (killed, out of memory, its node lost) is replaced, and what it did is tried again
-    ``resources.retries`` times.
+    ``resources.retries`` times; not so what a reader without a worker behind it did (see ``_reading``).
     """
-
-    isolates = True
 
     def __init__(self, resources: Resources, address: str | None = None) -> None:
         """Start or join.
@@ -159,8 +157,14 @@ class RayEngine:
 
         A reader that decodes is one core's work, and writes what it has read itself: Ray Data makes one task of two
         steps that ask for the same.  One that feeds a worker is light.
+
+        What killed a decoder once is not tried again here: its rows are left out, and done by children of a process.
+        That holds where a node was lost too: nothing has to be rebuilt, for what such a task leaves behind is a file.
+        An extractor's death is tried again: its pixels were decoded before, and a child would have to load the network.
         """
-        return {"num_cpus": _TASK_CPUS if job.worker else 1, "max_retries": self._retries}
+        return (
+            {"num_cpus": _TASK_CPUS, "max_retries": self._retries} if job.worker else {"num_cpus": 1, "max_retries": 0}
+        )
 
     def _pool(self, job: MapJob) -> dict[str, Any]:
         if self._gpu(job):
@@ -264,10 +268,15 @@ def _polled(tally: Any, progress: Progress) -> Iterator[_Seen]:
 
 
 def _explain(error: Exception) -> NoReturn:
-    """Raise what a worker raised, if that is meant for a person, or what befell Ray; other errors as they are."""
+    """Raise what a worker raised, or what befell Ray.
+
+    Ray's error for what a worker raised is of that kind too, but says a coloured traceback: so it is the cause here.
+    """
     cause = getattr(error, "cause", None)
     if isinstance(cause, ImagetracksError):
         raise cause from None
+    if isinstance(error, RayTaskError) and isinstance(cause, Exception):
+        raise cause from error
     if isinstance(error, RayError) and not isinstance(error, RayTaskError):
         words = " ".join(str(error).split())[:200]
         raise WorkerDiedError(f"Ray gave up ({type(error).__name__}: {words})\n{_GOES_ON}") from error

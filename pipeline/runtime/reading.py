@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from pipeline.compute.reasons import TRANSIENT, Reason
 from pipeline.errors import TooManyFailuresError
 from pipeline.parts import read_where
+from pipeline.runtime.begun import Begun
 from pipeline.runtime.context import Context
 from pipeline.runtime.engine import Fragment, MapJob
 from pipeline.runtime.fragments import FragmentWriter, describe
@@ -109,21 +110,27 @@ def read_work(
     """Fragments that hold every row of ``work``: those a killed run left, and those of a map over the rest."""
     store, resources = context.store(IMAGES), context.config.resources
     fragments, rest = _left_over(store, stage, listing, work)
-    if rest.num_rows:
-        engine = context.engine()
-        seconds = resources.decode_seconds if engine.isolates else None
-        reader = Reader(filesystem, context.config.ingest, resources.fetch_concurrency, resources.retries, seconds)
-        guard = FailureGuard(rest.num_rows, resources.max_failed_fraction, context.reporter.advance)
-        guard.count(fragments)
-        context.reporter.start("images", rest.num_rows, "images")
-        writer = FragmentWriter(store, stage)
-        made = engine.map(MapJob(_units(context, rest), reader, writer, resources.rows_per_fragment), guard)
-        context.reporter.finish()
-        context.done["images"] += rest.num_rows
-        fragments += made
-        if sum(fragment.rows for fragment in made) < rest.num_rows:
-            fragments += _read_apart(context, reader, writer, _without(rest, store, made))
-    return fragments
+    if not rest.num_rows:
+        return fragments
+    params, concurrency, seconds = context.config.ingest, resources.fetch_concurrency, resources.decode_seconds
+    reader = Reader(filesystem, params, concurrency, resources.retries, seconds)
+    guard = FailureGuard(rest.num_rows, resources.max_failed_fraction, context.reporter.advance)
+    guard.count(fragments)
+    writer, begun = FragmentWriter(store, stage), Begun(store, stage, _ids)
+    suspects = pc.is_in(rest["image_id"], value_set=pa.array(sorted(begun.left()), pa.string()))
+    units = _units(context, rest.filter(pc.invert(suspects)))
+    context.reporter.start("images", rest.num_rows, "images")
+    made = context.engine().map(MapJob(units, reader, writer, resources.rows_per_fragment, begun=begun), guard)
+    context.reporter.finish()
+    context.done["images"] += rest.num_rows
+    if sum(fragment.rows for fragment in made) < rest.num_rows:
+        made += _read_apart(context, reader, writer, _without(rest, store, made))
+    return fragments + made
+
+
+def _ids(unit: pa.Table) -> list[str]:
+    ids: list[str] = unit["image_id"].to_pylist()
+    return ids
 
 
 def _without(rest: pa.Table, store: TableStore, made: list[Fragment]) -> pa.Table:
@@ -133,7 +140,7 @@ def _without(rest: pa.Table, store: TableStore, made: list[Fragment]) -> pa.Tabl
 
 
 def _read_apart(context: Context, reader: Reader, writer: FragmentWriter, rest: pa.Table) -> list[Fragment]:
-    """What is left of a map: images that died with their process as often as they were tried, and their company."""
+    """What is left of a map: images whose process died, and their company."""
     resources = context.config.resources
     settings = {"params": reader.params.model_dump(mode="json")}
     reason, attempts, seconds = Reason.DECODER_CRASHED, resources.retries + 1, resources.decode_seconds

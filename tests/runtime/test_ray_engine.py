@@ -10,7 +10,7 @@ import pytest
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
 
 JOBS = """
-import json, os, signal, time
+import json, os, signal, tempfile, time
 import pyarrow as pa
 from pipeline.errors import ImagetracksError, UserError, WorkerDiedError
 from pipeline.resources import Resources
@@ -26,7 +26,11 @@ def units(count):
 def first(rows):
     return rows["n"][0].as_py()
 
-def die():
+deaths = tempfile.NamedTemporaryFile()
+
+def die(name=deaths.name):
+    with open(name, "a") as file:
+        file.write("x")
     os.kill(os.getpid(), signal.SIGKILL)
 
 def read(rows):
@@ -80,7 +84,9 @@ def count(done, failed):
 
 found["counted"] = [outcome(lambda: mapped(6, progress=count)), seen]
 found["reader died"] = outcome(lambda: mapped(6, read_or_die))
+found["reader's deaths"] = len(open(deaths.name).read())
 found["worker died"] = outcome(lambda: mapped(6, worker=worker_or_die))
+found["worker's deaths"] = len(open(deaths.name).read()) - found["reader's deaths"]
 found["reader failed"] = outcome(lambda: mapped(60, read_or_fail))
 found["worker failed"] = outcome(lambda: mapped(6, worker=no_worker))
 found["sink failed"] = outcome(lambda: mapped(6, write=write_or_fail))
@@ -97,6 +103,8 @@ found["done when refused"] = done[0]
 def call(what, *, threads, gpu):
     if what == "die":
         die()
+    if what == "denied":
+        raise PermissionError(13, "Permission denied", "/there")
     if what == "fail":
         raise UserError("a call failed")
     return what
@@ -112,6 +120,7 @@ def called(*what):
 
 found["calls died"] = called("a", "die", "b", "die", "c")
 found["call failed"] = outcome(lambda: called("a", "fail"))
+found["call denied"] = outcome(lambda: called("a", "denied"))
 found["all there"] = mapped(4, worker=lambda device, threads: lambda rows: rows)
 engine.close()
 print(json.dumps(found))
@@ -128,6 +137,7 @@ def test_errors_and_deaths() -> None:
     found = json.loads(done.stdout)
     assert found["counted"] == [[0, 1, 2, 3, 4, 5], [12, 6]]
     assert found["reader died"] == found["worker died"] == [0, 1, 2, 4, 5]
+    assert (found["reader's deaths"], found["worker's deaths"]) == (1, 2)  # of a decoder and of an extractor
     assert found["reader failed"] == ["UserError", "unit 3 is\nnot for us"]
     assert found["worker failed"] == ["UserError", "no weights"]
     assert found["sink failed"] == ["OSError", "[Errno 28] No space left on device"]
@@ -137,4 +147,6 @@ def test_errors_and_deaths() -> None:
     assert (got, died) == (["0-a", "2-b", "4-c"], ["1-die", "3-die"])
     assert message.startswith("stage of 1-die, 3-die: the worker died, and it was given up after try 2 (WorkerCrashed")
     assert found["call failed"] == ["UserError", "a call failed"]
+    # As it was raised: what a person is told is made of it, and is no piece of Ray's coloured traceback.
+    assert found["call denied"] == ["PermissionError", "[Errno 13] Permission denied: '/there'"]
     assert found["all there"] == [0, 1, 2, 3]
