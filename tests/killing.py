@@ -3,6 +3,7 @@
 import os
 import random
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -25,7 +26,9 @@ READER, EXTRACTOR, GROUP, TALLY = "ray::MapBatches(", "ray::MapWorker(", "ray::r
 RAYLET = "raylet"
 _STAGE = re.compile(rb"^([a-z_ ]+): \d+ [a-z]+$", re.MULTILINE)
 _POLL = 0.02
-STAGES = ("images", "images by date", "fingerprints", "projection", "neighbors", "cluster", "link", "tracks")
+BY_DATE = ("projection", "neighbors", "cluster", "link", "tracks", "track_summary")
+STAGES = ("images", "images by date", "fingerprints", "fingerprints by date", *BY_DATE)
+"""In the order of a run; those of ``BY_DATE`` and the two ``by date`` are calls, the others maps."""
 FATAL = ("driver", RAYLET)
 """Who takes the run along: its own process, and the only node that it has."""
 
@@ -88,33 +91,41 @@ class Killable:
         end = time.monotonic() + seconds
         while time.monotonic() < end and self.process.poll() is None:
             for process, found in self.look():
-                if self._is(found, title) and (stage is None or self.stage == stage):
-                    process.kill()
-                    self.killed.append(f"{title} in {self.stage}")
+                wanted = self._is(found, title) and (stage is None or self.stage == stage)
+                if wanted and self._end(process, title):
                     return
             time.sleep(_POLL)
         raise TimeoutError(f"no {title} in {stage}: the run is at {self.stage!r}\n{self.said}")
 
-    def kill_driver(self) -> None:
+    def kill_driver(self) -> bool:
+        """SIGKILL the run itself; whether it was still there."""
         self.look()
-        self.killed.append(f"driver in {self.stage}")
-        self.process.kill()
+        done = self._end(self.driver, "driver")
         self.process.wait(60)
+        return done
 
-    def kill_any(self, rng: random.Random) -> None:
-        """SIGKILL a process of the run, whatever it does, or the run itself."""
+    def kill_any(self, rng: random.Random) -> bool:
+        """SIGKILL a process of the run, whatever it does, or the run itself; whether there was anything to kill."""
         kinds: dict[str, list[psutil.Process]] = {}
         for process, title in self.look():
             kind = title.rsplit("/", 1)[-1].split("(")[0].split(".")[0]
             if kind == RAYLET or (kind.startswith("ray::") and "Agent" not in kind):
                 kinds.setdefault(kind, []).append(process)
         kind = rng.choice(["driver", *sorted(kinds)])
-        if kind == "driver":
-            self.kill_driver()
-        else:
-            self.killed.append(f"{kind} in {self.stage}")
-            with suppress(psutil.Error):
-                rng.choice(kinds[kind]).kill()
+        return self.kill_driver() if kind == "driver" else self._end(rng.choice(kinds[kind]), kind)
+
+    def _end(self, process: psutil.Process, title: str) -> bool:
+        """SIGKILL a process, if it and the run live; only what was killed is remembered as ``killed``."""
+        stage = self.stage
+        if self.process.poll() is not None:
+            return False
+        with suppress(psutil.Error):
+            if process.status() == psutil.STATUS_ZOMBIE:
+                return False
+            process.kill()
+            self.killed.append(f"{title} in {stage}")
+            return True
+        return False
 
     def until(self, condition: Callable[[], bool], seconds: float = 120) -> None:
         """Wait for something that can be seen from outside."""
@@ -155,14 +166,20 @@ class Killable:
         return found.startswith(title) if title.startswith("ray::") else found.endswith(f"/{title}")
 
 
-def disturbed(run: Killable, rng: random.Random) -> int:
-    """Kill one process of a run that begins, at a moment drawn by stage, so that short stages are met too."""
-    stage, pause = rng.choice(STAGES), rng.uniform(0, 2)
+def disturbed(run: Killable, rng: random.Random, latest: int = len(STAGES)) -> int:
+    """Kill one process of a run that begins, at a moment drawn by stage, so that short stages are met too.
+
+    If the run has ended before, it begins anew, in a new workspace, and is met earlier.
+    """
+    at, pause = rng.randrange(latest), rng.uniform(0, 2)
     with run:
-        run.until(lambda: f"{stage}: " in run.said or run.process.poll() is not None)
+        run.until(lambda: run.process.poll() is not None or (run.stage in STAGES and STAGES.index(run.stage) >= at))
         time.sleep(pause)
         run.kill_any(rng)
         code = run.wait()
+    if not run.killed:
+        shutil.rmtree(run.workspace)
+        return disturbed(run, rng, max(1, at))
     assert code == 0 or run.killed[0].startswith(FATAL), (run.killed, run.said)
     return code
 

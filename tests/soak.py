@@ -33,8 +33,9 @@ def one_round(photos: Path, workspace: Path, rng: random.Random) -> tuple[list[s
     killed: list[str] = []
     for _ in range(rng.randint(1, _MOST_KILLS)):
         started = time.monotonic()
-        run = Killable(photos, workspace, SETTINGS, environment={"DECODE_SLEEP": "0.1"})
+        run = Killable(photos, workspace, SETTINGS, environment={"DECODE_SLEEP": "0.1", "STAGE_SLEEP": "0.3"})
         code = disturbed(run, rng)
+        assert run.killed
         killed += run.killed
         if code == 0:  # it went on without what was killed
             return killed, time.monotonic() - started

@@ -8,7 +8,8 @@ in the driver, in every worker of Ray and in their children.  A photograph asks 
     KILL THE EXTRACTOR   it dies when the pixels of the workspace are opened, not when the photograph is read
 
 ``DECODE_LOG`` names a file that gets a line for each photograph that is read, and for each whose pixels are opened;
-``DECODE_SLEEP`` is a pause in seconds that makes a small collection last long enough to be disturbed.
+``DECODE_SLEEP`` and ``STAGE_SLEEP`` are pauses in seconds, for each photograph and for each partition that a worker
+stages; they make a small collection last long enough to be disturbed.
 """
 
 import ctypes
@@ -48,18 +49,30 @@ def _log(what: str, data: bytes) -> None:
         os.close(descriptor)
 
 
+def _slowed(stage: Callable[..., Any]) -> Callable[..., Any]:
+    def stage_parts(*args: Any, **options: Any) -> Any:
+        time.sleep(float(os.environ.get("STAGE_SLEEP", "0")))
+        return stage(*args, **options)
+
+    return stage_parts
+
+
+_WRAPPED = {"simplejpeg": ("decode_jpeg", _disturbed), "pipeline.parts": ("stage_parts", _slowed)}
+
+
 class _Finder(MetaPathFinder):
-    """Finds simplejpeg as ever, and wraps its decoder once the module has run."""
+    """Finds modules as ever, and wraps a function of theirs once they have run."""
 
     def find_spec(self, name: str, path: Any = None, target: ModuleType | None = None) -> ModuleSpec | None:
-        spec = PathFinder.find_spec(name, path, target) if name == "simplejpeg" else None
+        spec = PathFinder.find_spec(name, path, target) if name in _WRAPPED else None
         if spec is None or spec.loader is None:
             return None
         run = spec.loader.exec_module
+        function, wrap = _WRAPPED[name]
 
         def exec_module(module: ModuleType) -> None:
             run(module)
-            module.decode_jpeg = _disturbed(module.decode_jpeg)  # type: ignore[attr-defined]
+            setattr(module, function, wrap(getattr(module, function)))
 
         spec.loader.exec_module = exec_module  # type: ignore[method-assign]
         return spec
