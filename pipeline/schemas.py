@@ -190,7 +190,7 @@ PROJECTION = Table(
         Column("num_images", pa.int64(), "Images with a vector when it was fitted."),
         Column("sample_size", pa.int64(), "Images it was fitted on."),
     ),
-    partition_key="model",
+    partition_key="name",
 )
 
 NEIGHBORS = Table(

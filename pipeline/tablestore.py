@@ -353,7 +353,7 @@ class TableStore:
         made_by = {one.digest for one in partitions.values()}
         if self.table.name == "images" and len(made_by) == 1:
             return {"stage": made_by.pop()}
-        return {"model": next(iter(partitions))} if self.table.partition_key == "model" and len(partitions) == 1 else {}
+        return {"model": next(iter(partitions))} if self.table.partition_key == "name" and len(partitions) == 1 else {}
 
     def _remember(self, partition: str, manifest: Manifest) -> None:
         self._partitions = dict(sorted({**self.partitions, partition: manifest}.items()))

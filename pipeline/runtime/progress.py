@@ -5,7 +5,7 @@ from collections.abc import Callable
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 _SECONDS_BETWEEN_LINES = 10.0
 
@@ -20,8 +20,8 @@ class BarReporter:
             MofNCompleteColumn(),
             TextColumn("{task.fields[unit]}"),
             TextColumn("{task.fields[rate]}"),
-            TextColumn("[red]{task.fields[failed]}"),
-            TimeRemainingColumn(elapsed_when_finished=True),
+            TextColumn("{task.fields[failed]}"),
+            TextColumn("{task.fields[clock]}"),
             console=console,
         )
         self._task: TaskID | None = None
@@ -39,7 +39,7 @@ class BarReporter:
     def start(self, stage: str, total: int, unit: str) -> None:
         """See :class:`pipeline.runtime.context.Reporter`."""
         self._started, self._failed = time.monotonic(), 0
-        self._task = self._progress.add_task(stage, total=total, unit=unit, rate="", failed="")
+        self._task = self._progress.add_task(stage, total=total, unit=unit, rate="", failed="", clock="")
 
     def advance(self, done: int, failed: int = 0) -> None:
         """See :class:`pipeline.runtime.context.Reporter`."""
@@ -47,16 +47,27 @@ class BarReporter:
             return
         self._failed += failed
         self._progress.advance(self._task, done)
-        completed = self._progress.tasks[self._task].completed
-        rate = f"{completed / max(1e-3, time.monotonic() - self._started):.0f}/s" if completed else ""
-        self._progress.update(self._task, rate=rate, failed=f"{self._failed} failed" if self._failed else "")
+        self._tell(self._task, last=False)
+
+    def _tell(self, number: TaskID, last: bool) -> None:
+        task = self._progress.tasks[number]
+        seconds = max(1e-3, time.monotonic() - self._started)
+        rate, left = task.completed / seconds, (task.total or 0) - task.completed
+        clock = f"in {_clock(seconds)}" if last else f"{_clock(left / rate)} left" if rate else ""
+        failed = f"[red]{self._failed} failed" if self._failed else "0 failed"
+        self._progress.update(number, rate=f"{rate:.0f} {task.fields['unit']}/s", failed=failed, clock=clock)
 
     def finish(self) -> None:
         """See :class:`pipeline.runtime.context.Reporter`."""
         if self._task is not None:
             total = self._progress.tasks[self._task].completed
             self._progress.update(self._task, total=total, completed=total)
+            self._tell(self._task, last=True)
         self._task = None
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 
 class LineReporter:

@@ -153,5 +153,7 @@ def test_the_drivers_memory_does_not_grow_with_the_images(tmp_path: Path) -> Non
     pixels = sum((many.root / key).stat().st_size for key in many.identity)
     vectors = 4 * 1280 * len(many.identity)
     growth = driver_peak(many, tmp_path / "ws-many") - driver_peak(few, tmp_path / "ws-few")
-    # The rows that went by are some 10 MB; what the driver may keep of an image is its line of the listing.
-    assert growth < pixels + vectors
+    # The rows that went by, once for the images and once for their pixels on the way to the vectors, and the vectors.
+    # What the driver may keep of an image is its line of the listing.
+    print(f"the driver grew by {growth / 2**20:.2f} MiB while {(2 * pixels + vectors) / 2**20:.2f} MiB went by")
+    assert growth < (pixels + vectors) / 2

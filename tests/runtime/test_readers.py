@@ -80,3 +80,15 @@ def test_the_query_that_a_run_prints(workspace: Path) -> None:
     assert {(row[0], row[2], row[3]) for row in rows} == {
         (one["track_id"], one["first_date"], one["last_date"]) for part in expected.values() for one in part.to_pylist()
     }
+
+
+def test_the_model_is_read_by_all_of_them(workspace: Path) -> None:
+    """Its name is a column of its own, so the path's key has another name: pandas refuses one in both places."""
+    place = folder(workspace, next(t for t in TABLES if t.name == "projection"))
+    glob = place / "name=*" / "*.parquet"
+    wanted = [path.name.removeprefix("name=") for path in place.glob("name=*")]
+    assert len(wanted) == 1
+    assert duckdb.sql(f"SELECT model FROM read_parquet('{glob}')").fetchall() == [(wanted[0],)]
+    assert pl.read_parquet(glob)["model"].to_list() == wanted
+    assert pd.read_parquet(place)["model"].tolist() == wanted
+    assert ds.dataset(place, partitioning="hive").to_table()["model"].to_pylist() == wanted

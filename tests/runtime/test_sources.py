@@ -110,12 +110,12 @@ def test_a_version_changes_with_the_content_and_only_then(tmp_path: Path) -> Non
     assert second["modified_at"][0].as_py() == dt.datetime(2023, 11, 14, 22, 13, 20, 123456)
 
 
-def test_a_name_in_a_legacy_encoding_is_a_row_that_fails(tmp_path: Path) -> None:
+def test_a_name_in_a_legacy_encoding_is_listed_with_escapes_and_read(tmp_path: Path) -> None:
     put(tmp_path, "a.jpg")
     Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.jpg")).write_bytes(IMAGE)
     objects, filesystem = list_collection(str(tmp_path), None, DEFAULT)
     assert objects["key"].to_pylist() == ["a.jpg", "caf\\xe9.jpg"]
-    assert fetch(objects, filesystem, 2)["reason"].to_pylist() == [None, "not_found"]
+    assert fetch(objects, filesystem, 2)["reason"].to_pylist() == [None, None]
 
 
 def test_a_missing_folder_a_file_and_an_empty_folder_are_the_users_mistake(tmp_path: Path) -> None:
@@ -204,7 +204,7 @@ def test_an_absent_object_is_a_row_unless_all_are(tmp_path: Path) -> None:
     )
     assert objects["object_version"][1].as_py() == "absent"
     assert objects["size"].to_pylist() == [len(IMAGE), None]
-    assert fetch(objects, filesystem, 2)["reason"].to_pylist() == [None, "not_found"]
+    assert fetch(objects, filesystem, 2)["reason"].to_pylist() == [None, None]
     assert "none of the 2 images" in refused(tmp_path, written(tmp_path / "n.csv", "path\nx/a.jpg\nx/b.jpg\n"))
 
 

@@ -1,0 +1,37 @@
+"""What a person sees while a run goes on: bars in a terminal, lines in a log."""
+
+import io
+import re
+
+from rich.console import Console
+
+from pipeline.runtime.progress import BarReporter, LineReporter, reporter_for
+
+
+def test_a_terminal_gets_a_bar_a_stage_with_count_rate_failures_and_time() -> None:
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, width=130, legacy_windows=False, color_system=None)
+    reporter = reporter_for(console)
+    assert isinstance(reporter, BarReporter)
+    with reporter:
+        reporter.start("images", 10, "images")
+        reporter.advance(4, 1)
+        reporter._progress.refresh()
+        reporter.advance(6)
+        reporter.finish()
+    shown = re.sub(r"\x1b\[[0-9?]*[a-zA-Z]", "", screen.getvalue())
+    assert re.search(r"images .* 4/10 +images +\d+ images/s 1 failed \d+:\d\d left", shown)
+    assert re.search(r"images .* 10/10 +images +\d+ images/s 1 failed in \d+:\d\d", shown)
+
+
+def test_a_log_gets_lines_without_control_characters() -> None:
+    log = io.StringIO()
+    reporter = reporter_for(Console(file=log, width=80))
+    assert isinstance(reporter, LineReporter)
+    with reporter:
+        reporter.start("images", 10, "images")
+        reporter.advance(10, 2)
+        reporter.finish()
+    first, last = log.getvalue().splitlines()
+    assert first == "images: 10 images"
+    assert re.fullmatch(r"images: 10 of 10 images, \d+\.\d/s, 2 failed, \d+\.\d s", last)
