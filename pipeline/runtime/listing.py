@@ -134,7 +134,7 @@ def _local_entry(path: Path, name: str) -> Entry | None:
         return None
     # Nanoseconds: an edit within the same second that keeps the size is seen.
     modified_at = dt.datetime(1970, 1, 1) + dt.timedelta(microseconds=found.st_mtime_ns // 1000)
-    # A name in a legacy encoding has no text: it is listed with escapes, and reading it fails as "not found".
+    # A name in a legacy encoding has no text: it is listed with escapes, which reading it undoes.
     name = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return Entry(name, found.st_size, f"{found.st_size}-{found.st_mtime_ns}", modified_at)
 

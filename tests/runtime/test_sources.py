@@ -204,7 +204,7 @@ def test_an_absent_object_is_a_row_unless_all_are(tmp_path: Path) -> None:
     )
     assert objects["object_version"][1].as_py() == "absent"
     assert objects["size"].to_pylist() == [len(IMAGE), None]
-    assert fetch(objects, filesystem, 2)["reason"].to_pylist() == [None, None]
+    assert fetch(objects, filesystem, 2)["reason"].to_pylist() == [None, "not_found"]
     assert "none of the 2 images" in refused(tmp_path, written(tmp_path / "n.csv", "path\nx/a.jpg\nx/b.jpg\n"))
 
 
