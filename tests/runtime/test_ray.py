@@ -156,4 +156,5 @@ def test_the_drivers_memory_does_not_grow_with_the_images(tmp_path: Path) -> Non
     # The rows that went by, once for the images and once for their pixels on the way to the vectors, and the vectors.
     # What the driver may keep of an image is its line of the listing.
     print(f"the driver grew by {growth / 2**20:.2f} MiB while {(2 * pixels + vectors) / 2**20:.2f} MiB went by")
-    assert growth < (pixels + vectors) / 2
+    # Who kept every row once would have grown by nine tenths of this.
+    assert growth < 0.75 * (pixels + vectors)
