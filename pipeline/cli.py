@@ -253,10 +253,10 @@ def parse_dates(value: str | None) -> tuple[str | None, str | None]:
 
 def show_tables(context: "Context") -> None:
     """Where the tables lie, and a query to paste."""
-    shown = (schemas.TRACKS, schemas.TRACK_SUMMARY, schemas.EVENTS, schemas.LINKS, schemas.CLUSTERS, schemas.IMAGES)
-    out.print("\nTables (Parquet, one folder a date)")
-    for table in shown:
-        out.print(f"  {table.name:<14} {context.table_uri(table)}/date=*/*.parquet", soft_wrap=True)
+    out.print("\nTables (Parquet, one folder a date; the results first)")
+    for table in reversed(schemas.TABLES):
+        place = f"{context.table_uri(table)}/{table.partition_key}=*/*.parquet"
+        out.print(f"  {table.name:<14} {place}", markup=False, soft_wrap=True)
     tracks = context.table_uri(schemas.TRACKS)
     out.print("\nPaste into DuckDB")
     out.print(QUERY.format(tracks=f"{tracks}/date=*/*.parquet"), markup=False, soft_wrap=True)
