@@ -106,12 +106,14 @@ def test_every_original_decodes() -> None:
         assert decode(data, LIMITS).rgb.shape in ((40, 48, 3), (48, 40, 3))
 
 
+@pytest.mark.slow
 def test_hundreds_of_mutations() -> None:
     good, bad = decode_all(420, seed=1)
     assert good > 20
     assert bad > 100
 
 
+@pytest.mark.slow
 def test_nonsense_in_exif_spoils_a_date_but_never_an_image() -> None:
     rows = read_all(mutated_exif(600, seed=3))
     assert rows["reason"].null_count == rows.num_rows

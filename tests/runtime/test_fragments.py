@@ -3,6 +3,7 @@
 from hashlib import blake2b
 
 import pyarrow as pa
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -40,6 +41,7 @@ def both(new: pa.Table | None, old: pa.Table | None) -> pa.Table:
     elsewhere=st.lists(st.integers(0, 60), max_size=5, unique=True),
     part_bytes=st.sampled_from([3000, 8000, 1 << 27]),
 )
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 def test_a_date_is_the_union_sorted_and_the_new_wins(
     old: set[int], new: list[list[int]], elsewhere: list[int], part_bytes: int

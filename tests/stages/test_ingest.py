@@ -140,6 +140,7 @@ def test_original_keeps_the_bytes_whatever_they_are_but_checks_them() -> None:
     assert one(data[:-500], params)["reason"] == "corrupt"
 
 
+@pytest.mark.slow
 def test_a_very_long_image_is_kept_small() -> None:
     row = one(saved(Image.new("RGB", (60_000, 100)), "PNG"))
     assert (row["width"], row["height"]) == (60_000, 100)

@@ -161,6 +161,7 @@ def test_a_days_cost_is_in_its_open_tracks() -> None:
     assert len(results[-1].calibration) < 400
 
 
+@pytest.mark.slow
 @settings(max_examples=10, deadline=None)
 @given(st.integers(0, 1000))
 def test_rows_in_any_order_give_equal_tables(seed: int) -> None:
@@ -288,6 +289,7 @@ def cut(t: int) -> Date:
     return out
 
 
+@pytest.mark.slow
 def test_pieces_of_a_subject_become_one_track_with_one_state() -> None:
     results = fold([cut(t) for t in range(6)])
     last = results[-1].links.to_pylist()
@@ -307,6 +309,7 @@ def test_pieces_of_a_subject_become_one_track_with_one_state() -> None:
     assert all(row["num_images"] == counts[track] for track, row in state.items())
 
 
+@pytest.mark.slow
 def test_one_to_one_is_obeyed() -> None:
     for result in fold([cut(t) for t in range(6)], LinkParams(allow="one_to_one")):
         assert len(set(result.links["track_id"].to_pylist())) == len(result.links)

@@ -71,6 +71,7 @@ def test_near_the_truth_on_small_problems(numbers: list[float], num_rows: int, n
     assert (found.reshape(odds.shape).sum(axis=1) <= 1 + 1e-9).all()
 
 
+@pytest.mark.slow
 @given(st.permutations(range(4)), st.permutations(range(3)), st.integers(0, 1000))
 def test_order_carries_no_information(rows: list[int], columns: list[int], seed: int) -> None:
     odds = np.random.default_rng(seed).lognormal(0, 3, (4, 3))

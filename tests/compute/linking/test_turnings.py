@@ -1,6 +1,7 @@
 """Splits and merges: planted ones are found, and what all of a date have in common is none."""
 
 import numpy as np
+import pytest
 
 from pipeline.compute.linking.turnings import FEWEST, merges, splits
 
@@ -51,6 +52,7 @@ def test_a_look_that_turns_towards_a_track_that_stopped_merged_with_it() -> None
     assert found.figure > found.others
 
 
+@pytest.mark.slow
 def test_what_a_whole_row_or_column_does_is_no_merge() -> None:
     found = [merges(*a_change(seed)) for seed in range(60)]
     chance = sum(map(len, found)) / 60

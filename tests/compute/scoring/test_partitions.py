@@ -42,6 +42,7 @@ def is_equal_partition(truth, found):
     return len(set(zip(truth, found, strict=True))) == len(set(truth)) == len(set(found))
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(LABELS)
 def test_equal_to_scikit_learn(labels):
