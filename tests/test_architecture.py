@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow  # seconds together
+
+
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("compute", "stages", "runtime", "reports", "sample")
 

@@ -100,6 +100,7 @@ def test_what_is_no_key_is_not_refused(uri: str) -> None:
     refuse_keys(uri)
 
 
+@pytest.mark.slow
 def test_keys_in_a_uri_are_refused_wherever_one_is_given(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     keyed = f"s3://k:{PLANTED}@bucket/x"
     made = Collection(tmp_path / "photos")
@@ -218,6 +219,7 @@ def test_signed_uris_of_a_manifest_are_read_and_not_kept(web: tuple[str, Collect
     assert planted_in(tmp_path / "ws") == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["m.csv", "m.csv.gz"])
 def test_a_signed_manifest_is_read_once_and_its_signature_not_shown(web: tuple[str, Collection], name: str) -> None:
     host, made = web

@@ -282,6 +282,7 @@ def test_the_first_day_of_a_period_is_in_it_and_names_it(wall: dt.datetime, peri
     assert partition_date(first, dt.time(0), period) == first.date().isoformat()
 
 
+@pytest.mark.slow
 @given(st.text(max_size=60), st.text(max_size=60))
 def test_no_text_makes_the_ladder_raise(key: str, text: str) -> None:
     exif = Exif(original=text, original_offset=key, digitized=key, gps_date=text, gps_time=(1.0, 2.0, 3.0))
@@ -289,6 +290,7 @@ def test_no_text_makes_the_ladder_raise(key: str, text: str) -> None:
     assert dated.captured_at is None or dated.captured_at.tzinfo is None
 
 
+@pytest.mark.slow
 @given(st.from_regex(r"[0-9:/_T .+Z-]{0,30}", fullmatch=True))
 def test_no_digits_make_the_ladder_raise(text: str) -> None:
     date_image(Clues(f"{text}/{text}.jpg", text, Exif(original=text)), BERLIN)

@@ -12,6 +12,9 @@ from pipeline.reports.picture_ink import FAINT, PAPER, track_colour
 from tests.pictures import exif, quadrants, saved
 from tests.reports.test_picture_rows import cells, events
 
+pytestmark = pytest.mark.slow  # seconds together
+
+
 DATES = [date(2024, 1, 1) + timedelta(days=7 * week) for week in range(10)]
 CELL, STEP_X, STEP_Y = 104, 130, 126
 """Of a picture with few dates: cells are as large as they get."""

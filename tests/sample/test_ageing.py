@@ -6,6 +6,8 @@ import pytest
 from pipeline.sample.ageing import PLACES, Course, Weathering, bleached, effects, yellowed
 from pipeline.sample.subjects import SUBJECTS, paper, texture
 
+pytestmark = pytest.mark.slow  # seconds together
+
 
 def test_a_course_by_hand() -> None:
     course = Course(0.8, start=0.2, full=0.6)

@@ -12,6 +12,9 @@ from pipeline.sample.world import SPLIT, Part, View
 from pipeline.sample.write import encoded
 from tests.pictures import photo, quadrants
 
+pytestmark = pytest.mark.slow  # seconds together
+
+
 CLEAR = Weather(1.0, 0.0, 0.0)
 
 

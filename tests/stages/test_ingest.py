@@ -131,6 +131,7 @@ def test_a_film_behind_a_small_photograph_is_not_kept() -> None:
     assert len(one(photograph + b"\0" * 2**20)["pixels"]) < 2**17
 
 
+@pytest.mark.slow
 def test_original_keeps_the_bytes_whatever_they_are_but_checks_them() -> None:
     params = IngestParams(image_px="original")
     data = saved(quadrants(2000, 900), "WEBP", exif=exif(6))
@@ -236,6 +237,7 @@ CONTENTS = {
 }
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.sampled_from(sorted(CONTENTS)), max_size=8), st.integers(0, 8))
 def test_no_row_is_lost_or_disturbed_by_its_neighbours(kinds: list[str], cut: int) -> None:

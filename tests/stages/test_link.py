@@ -112,6 +112,7 @@ def test_everybody_is_followed_and_a_newcomer_is_born() -> None:
     assert len(events(results[2], "continuation")) == 8
 
 
+@pytest.mark.slow
 def test_a_gap_and_an_end() -> None:
     """c is away on dates 2 and 3 and comes back; d is not seen after date 1 and ends when date 4 passes."""
     crowd = "abefghijkl"
@@ -152,6 +153,7 @@ def test_the_state_tells_the_whole_track() -> None:
     assert 0 < row["drift"] < 0.1
 
 
+@pytest.mark.slow
 def test_a_days_cost_is_in_its_open_tracks() -> None:
     """What link_date is given of history is bounded: a row a track of the last dates, a bounded bank each."""
     params = LinkParams(max_gap=2, bank_size=4)

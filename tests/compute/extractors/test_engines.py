@@ -11,6 +11,8 @@ from pipeline.compute.extractors.base import ExtractorSpec, NetworkExtractor, Se
 from pipeline.compute.extractors.preprocessing import Preprocessing
 from pipeline.errors import UserError
 
+pytestmark = pytest.mark.slow  # importing torch takes seconds
+
 HOW = Preprocessing(32, 32, mean=(100.0, 110.0, 120.0), std=(50.0, 60.0, 70.0))
 SPEC = ExtractorSpec("test", "test", "", None, HOW, "", 1)
 

@@ -10,6 +10,8 @@ from safetensors.torch import save_file
 from pipeline.compute.extractors import weights
 from pipeline.errors import UserError
 
+pytestmark = pytest.mark.slow  # importing torch takes seconds
+
 
 def network():
     torch.manual_seed(7)

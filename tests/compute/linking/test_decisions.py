@@ -58,6 +58,7 @@ def test_nobody_there(shape: tuple[int, int]) -> None:
     assert len(found.track) == shape[0]
 
 
+@pytest.mark.slow
 def test_exact_twins_are_not_told_apart() -> None:
     similarity = planted(20, 3)
     similarity[1], similarity[:, 1] = similarity[0], similarity[:, 0]
@@ -127,6 +128,7 @@ def test_a_monotone_rescaling_changes_few_decisions() -> None:
         assert (track[15:] == -1).all()
 
 
+@pytest.mark.slow
 def test_the_wanted_rate_bounds_the_expected_false_links() -> None:
     similarity = np.minimum(planted(60, 6) + np.random.default_rng(0).normal(0, 0.25, (60, 60)), 0.999)
     for rate in (0.01, 0.05, 0.2):
@@ -135,6 +137,7 @@ def test_the_wanted_rate_bounds_the_expected_false_links() -> None:
         assert (1 - found.probability[links]).sum() <= rate * links.sum() + 1e-9
 
 
+@pytest.mark.slow
 def test_stricter_never_links_more() -> None:
     similarity = np.minimum(planted(60, 6) + np.random.default_rng(0).normal(0, 0.25, (60, 60)), 0.999)
     counts = [
