@@ -7,7 +7,7 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -276,25 +276,27 @@ def guarded(command: Callable[[], object]) -> None:
         with stoppable():
             command()
     except ImagetracksError as error:
-        err.print(f"imagetracks: {redact(str(error))}", markup=False, soft_wrap=True)
-        sys.exit(error.exit_code)
+        _end_with(error)
     except BaseException as error:
         number = error.number if isinstance(error, Stopped) else asked()
-        if number is None:
-            told = explain(error, "reading or writing") if isinstance(error, Exception) else None
-            if told is None:
-                if not isinstance(error, Exception):
-                    raise
-                # A bug: all that helps to find it, but what may be secret.
-                err.print(redact("".join(traceback.format_exception(error))), markup=False, soft_wrap=True, end="")
-                sys.exit(1)
-            err.print(f"imagetracks: {redact(str(told))}", markup=False, soft_wrap=True)
-            sys.exit(told.exit_code)
-        # Whatever was raised last, the signal was why.
-        name = signal.Signals(number).name
-        goes_on = "what was committed stays and the next run goes on from there"
-        err.print(f"imagetracks: stopped by {name}; {goes_on}", markup=False, soft_wrap=True)
-        sys.exit(128 + number)
+        if number is not None:  # whatever was raised last, the signal was why
+            name = signal.Signals(number).name
+            goes_on = "what was committed stays and the next run goes on from there"
+            err.print(f"imagetracks: stopped by {name}; {goes_on}", markup=False, soft_wrap=True)
+            sys.exit(128 + number)
+        if not isinstance(error, Exception):
+            raise
+        told = explain(error, "reading or writing")
+        if told is not None:
+            _end_with(told)
+        # A bug: all that helps to find it, but what may be secret.
+        err.print(redact("".join(traceback.format_exception(error))), markup=False, soft_wrap=True, end="")
+        sys.exit(1)
+
+
+def _end_with(error: ImagetracksError) -> NoReturn:
+    err.print(f"imagetracks: {redact(str(error))}", markup=False, soft_wrap=True)
+    sys.exit(error.exit_code)
 
 
 def _is_date(text: str) -> bool:

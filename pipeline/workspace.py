@@ -37,7 +37,10 @@ T = TypeVar("T")
 _NO_FOLDER = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EISDIR, errno.EEXIST})
 """What a disk says where no folder can be: below a file, in ``/proc``, under a name of 300 letters, in a circle."""
 
-_IDENTITY, _LEASE = "imagetracks.json", "_lease"
+IDENTITY = "imagetracks.json"
+"""The file that makes a folder a workspace."""
+
+_LEASE = "_lease"
 
 
 @dataclass(frozen=True)
@@ -151,7 +154,7 @@ class Workspace:
 
     def _write_identity(self) -> None:
         identity = {"format": FORMAT, "collection": self.collection}
-        put_atomic(self.filesystem, f"{self.root}/{_IDENTITY}", (json.dumps(identity) + "\n").encode())
+        put_atomic(self.filesystem, f"{self.root}/{IDENTITY}", (json.dumps(identity) + "\n").encode())
         self._exists = True
 
 
@@ -207,14 +210,14 @@ def collection_name(uri: str) -> str:
 
 def _read_identity(filesystem: FileSystem, root: str, name: str) -> dict[str, Any] | None:
     try:
-        found = json.loads(filesystem.cat_file(f"{root}/{_IDENTITY}"))
+        found = json.loads(filesystem.cat_file(f"{root}/{IDENTITY}"))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except ValueError:
         found = None
     if not isinstance(found, dict) or not isinstance(found.get("format"), int) or "collection" not in found:
         raise UserError(
-            f"{name} cannot be read: its {_IDENTITY} is damaged, or no file of imagetracks\n"
+            f"{name} cannot be read: its {IDENTITY} is damaged, or no file of imagetracks\n"
             "expected JSON with `format` and `collection`; give another folder, or mend the file"
         )
     return found

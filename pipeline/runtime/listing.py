@@ -12,9 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.storage import FileSystem, is_local
-
-WORKSPACE = "imagetracks.json"
-"""What makes a folder a workspace; its files are no photographs."""
+from pipeline.workspace import IDENTITY
 
 ABSENT = "absent"
 """The ``object_version`` of an object that a manifest names and that is not there."""
@@ -49,8 +47,8 @@ def walk(filesystem: FileSystem, root: str) -> Iterator[Entry]:
         yield from _walk_local(Path(root))
         return
     found = {str(path): info for path, info in filesystem.find(root, detail=True).items()}
-    top = f"{root.rstrip('/')}/{WORKSPACE}"
-    workspaces = tuple(path.removesuffix(WORKSPACE) for path in found if path.endswith(f"/{WORKSPACE}") and path != top)
+    top = f"{root.rstrip('/')}/{IDENTITY}"
+    workspaces = tuple(path.removesuffix(IDENTITY) for path in found if path.endswith(f"/{IDENTITY}") and path != top)
     for path, info in found.items():
         if not path.startswith(workspaces):
             yield _entry(path, info)
@@ -151,7 +149,7 @@ def _walk_local(root: Path) -> Iterator[Entry]:
     while waiting:
         folder = waiting.pop()
         children = _children(folder, folder == str(root))
-        if folder != str(root) and any(child.name == WORKSPACE for child in children):
+        if folder != str(root) and any(child.name == IDENTITY for child in children):
             continue
         for child in children:
             if child.is_dir(follow_symlinks=False) or (child.is_symlink() and _leads_out(child, home, followed)):

@@ -103,11 +103,13 @@ def _fingerprints(seen: _Seen) -> None:
 def _stage(seen: _Seen, stage: Stage) -> None:
     """A stage's tables; date by date, for a fold waits for its own earlier dates too."""
     context, dates = seen.context, stage_dates(seen.context, stage)
+    place = {date: index for index, date in enumerate(dates)}
     for date in sorted({*dates, *(date for table in stage.writes for date in context.store(table).partitions)}):
-        work = plan_date(context, stage, dates, dates.index(date)) if date in dates else None
-        waits = seen.waits(reads(context, stage, dates, dates.index(date))) if date in dates else None
+        index = place.get(date)
+        work = None if index is None else plan_date(context, stage, dates, index)
+        waits = None if index is None else seen.waits(reads(context, stage, dates, index))
         for table in stage.writes:
-            stale = None if date in dates else "its images are gone"
+            stale = None if index is not None else "its images are gone"
             if work is not None:
                 stale = why_stale(context.store(table).partitions.get(date), work.inputs)
             seen.add(table, date, stale, waits)

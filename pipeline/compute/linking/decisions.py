@@ -9,7 +9,7 @@ from pipeline.compute.linking.cohorts import closeness, levels, normalise
 from pipeline.compute.linking.matching import Edges
 from pipeline.compute.linking.memory import GAP_BINS, Memory, gap_bin
 from pipeline.compute.linking.model import Fit, Problem, fit
-from pipeline.compute.linking.pieces import Collisions, Groups, collisions, fitting, group, share_of_pieces
+from pipeline.compute.linking.pieces import MOSTLY, Collisions, Groups, collisions, fitting, group, share_of_pieces
 from pipeline.compute.linking.tail import fine_histogram
 
 Floats = npt.NDArray[np.float32]
@@ -61,33 +61,44 @@ def decide(similarity: Floats, gaps: Ints, memory: Memory | None = None, rules: 
     num_clusters, num_tracks = similarity.shape
     if not num_clusters or not num_tracks:
         return _all_births(num_clusters, before)
-    each = Groups(np.arange(num_clusters), np.arange(num_tracks))
-    scores = _scores(similarity, before)
-    today = collisions(scores) if rules.many_to_one else Collisions(0.0, 0.0)
+    each = _Table.of(similarity, gaps, before)
+    today = collisions(each.scores) if rules.many_to_one else Collisions(0.0, 0.0)
     pieces = share_of_pieces(before, today) if rules.many_to_one else 0.0
-    groups = group(scores) if pieces > 0.5 else each
-    best = groups.best(similarity) if pieces > 0.5 else similarity
-    problem = _problem(best, _nearest_gap(gaps, groups.track), before, rules.candidates, pieces)
+    groups = Groups(np.arange(num_clusters), np.arange(num_tracks))
+    grouped = each
+    if pieces > MOSTLY:
+        groups = group(each.scores)
+        grouped = _Table.of(groups.best(similarity), groups.newest(gaps), before)
+    problem = _problem(grouped, rules.candidates, pieces)
     found = fit(problem, before)
     right = _right(problem, found)
-    chosen = _choose(right, before, rules.false_link_rate if problem.comparable else 1.0)
+    chosen = _choose(right, before, rules.false_link_rate if grouped.comparable else 1.0)
     memory = _remember(problem, found, chosen, right, before)
     memory.collisions += today.met
     memory.by_chance += today.by_chance
-    if min(best.shape) > 1:
-        memory.level_sum += float(levels(closeness(best)).level.mean())
+    if min(grouped.similarity.shape) > 1:
+        memory.level_sum += float(levels(closeness(grouped.similarity)).level.mean())
         memory.levels += 1.0
-    return _decisions(_Question(similarity, gaps, scores, groups), _Answer(problem, found, chosen, right, memory))
+    return _decisions(each, groups, _Answer(problem, found, chosen, right, memory))
 
 
 @dataclass(frozen=True)
-class _Question:
-    """The clusters and tracks as they are, and the groups that they make up."""
+class _Table:
+    """Clusters by tracks, or groups by groups: cosine, its normalised scores, and dates since each track was seen.
+
+    Where there is nothing to compare with the scores are zeros, and not ``comparable``.
+    """
 
     similarity: Floats
     gaps: Ints
     scores: Floats
-    groups: Groups
+    comparable: bool
+
+    @classmethod
+    def of(cls, similarity: Floats, gaps: Ints, memory: Memory) -> "_Table":
+        usual = memory.level_sum / memory.levels if memory.levels else None
+        scores = normalise(closeness(similarity), usual)
+        return cls(similarity, gaps, np.zeros_like(similarity) if scores is None else scores, scores is not None)
 
 
 @dataclass(frozen=True)
@@ -101,32 +112,18 @@ class _Answer:
     memory: Memory
 
 
-def _scores(similarity: Floats, memory: Memory) -> Floats:
-    """Normalised similarities; zeros where there is nothing to compare with."""
-    usual = memory.level_sum / memory.levels if memory.levels else None
-    found = normalise(closeness(similarity), usual)
-    return found if found is not None else np.zeros_like(similarity)
-
-
-def _nearest_gap(gaps: Ints, label: Ints) -> Ints:
-    out = np.full(label.max() + 1, gaps.max(), dtype=np.int64)
-    np.minimum.at(out, label, gaps)
-    return out
-
-
-def _problem(similarity: Floats, gaps: Ints, memory: Memory, candidates: int, pieces: float) -> Problem:
-    scores = _scores(similarity, memory)
-    edges = _candidates(scores, candidates)
-    bins = gap_bin(gaps)
+def _problem(table: _Table, candidates: int, pieces: float) -> Problem:
+    edges = _candidates(table.scores, candidates)
+    bins = gap_bin(table.gaps)
     return Problem(
         edges,
-        scores[edges.row, edges.column].astype(np.float64),
+        table.scores[edges.row, edges.column].astype(np.float64),
         bins[edges.column],
-        fine_histogram(scores),
+        fine_histogram(table.scores),
         np.bincount(bins, minlength=len(GAP_BINS)).astype(np.float64),
-        comparable=max(similarity.shape) > 1 or memory.levels > 0,
-        fits=fitting(scores)[edges.row, edges.column],
-        pieces=pieces,
+        table.comparable,
+        fitting(table.scores)[edges.row, edges.column],
+        pieces,
     )
 
 
@@ -158,7 +155,7 @@ def _right(problem: Problem, found: Fit) -> Doubles:
     either = np.maximum(np.bincount(edges.row, fits, minlength=edges.num_rows)[edges.row] * problem.fits, found.alone)
     value = one + problem.pieces * np.maximum(either - one, 0.0)
     best = _first(edges.row, -one, -found.alone)
-    if problem.pieces <= 0.5:
+    if problem.pieces <= MOSTLY:
         best = best[_first(edges.column[best], -value[best], edges.row[best])]
     out = np.zeros(len(value))
     out[best] = value[best]
@@ -182,14 +179,13 @@ def _choose(probability: Doubles, memory: Memory, rate: float) -> Ints:
     return order[: good[-1] + 1] if len(good) else order[:0]
 
 
-def _decisions(asked: _Question, answer: _Answer) -> Decisions:
+def _decisions(each: _Table, groups: Groups, answer: _Answer) -> Decisions:
     """Of the clusters, from what was found of their groups."""
-    groups, scores = asked.groups, asked.scores
-    edges, chosen = answer.problem.edges, answer.chosen
+    scores, edges, chosen = each.scores, answer.problem.edges, answer.chosen
     linked = np.bincount(edges.row, answer.found.probability, minlength=edges.num_rows)
     probability = np.clip(1.0 - linked, 0.0, 1.0)
     probability[edges.row[chosen]] = answer.right[chosen]
-    track = _tracks(asked, edges.row[chosen], edges.column[chosen])
+    track = _tracks(each, groups, edges.row[chosen], edges.column[chosen])
     best = np.where(track >= 0, track, scores.argmax(axis=1))
     every = np.arange(len(scores))
     score = scores[every, best].astype(np.float64)
@@ -197,19 +193,18 @@ def _decisions(asked: _Question, answer: _Answer) -> Decisions:
     others = np.isfinite(rest).any(axis=1)
     runner = np.where(others, rest.argmax(axis=1), -1).astype(np.int64)
     margin = np.where(others, score - rest[every, runner], 0.0)
-    similarity = asked.similarity[every, best].astype(np.float64)
+    similarity = each.similarity[every, best].astype(np.float64)
     return Decisions(track, probability[groups.cluster], similarity, score, runner, margin, answer.memory)
 
 
-def _tracks(asked: _Question, row: Ints, column: Ints) -> Ints:
+def _tracks(each: _Table, groups: Groups, row: Ints, column: Ints) -> Ints:
     """For each cluster the track that its group was given, or -1: the family's newest, of those the most similar."""
-    groups = asked.groups
     given = np.full(groups.cluster.max() + 1, -1, dtype=np.int64)
     for i, j in zip(row.tolist(), column.tolist(), strict=True):
         members = np.flatnonzero(groups.track == j)
         if len(members) > 1:
-            near = asked.similarity[np.ix_(groups.cluster == i, members)].max(axis=0)
-            members = members[np.lexsort((-near, asked.gaps[members]))]
+            near = each.similarity[np.ix_(groups.cluster == i, members)].max(axis=0)
+            members = members[np.lexsort((-near, each.gaps[members]))]
         given[i] = members[0]
     return given[groups.cluster]
 

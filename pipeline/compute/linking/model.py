@@ -69,8 +69,6 @@ class Fit:
     """That it is the link, each track having one cluster."""
     alone: Doubles
     """That it is the link, whatever the other clusters do."""
-    log_ratio: Doubles
-    """Log likelihood ratio of its score, link against strangers."""
     continued: Doubles
     genuine: Doubles
     strangers: Doubles
@@ -116,9 +114,7 @@ def fit(problem: Problem, memory: Memory) -> Fit:
     likely = np.where(mixed > 0.5, mixed, 0.0)
     continued: Doubles = np.bincount(problem.gap, mixed, minlength=len(GAP_BINS)).astype(np.float64)
     genuine = _by_score(problem, likely)
-    return Fit(
-        probability, alone, ratio, continued, genuine, strangers, exposed, chances.evidence, tail.pairs, tail.excess
-    )
+    return Fit(probability, alone, continued, genuine, strangers, exposed, chances.evidence, tail.pairs, tail.excess)
 
 
 def _mix(problem: Problem, one_to_one: Doubles, many_to_one: Doubles) -> Doubles:

@@ -8,6 +8,7 @@ that are left over beside one that fits the same family are taken for one cluste
 """
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,7 @@ Bools = npt.NDArray[np.bool_]
 Doubles = npt.NDArray[np.float64]
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
+Numbers = TypeVar("Numbers", Floats, Ints)
 
 LEAST = 2.0
 """Score that a cluster's best track must have for the cluster to count: below it everybody is a stranger."""
@@ -32,6 +34,9 @@ LOOK_ALIKES, PIECES = 0.6, 1.0
 
 PRIOR = 10.0
 """Collisions by chance that the prior, look-alikes only, is worth."""
+
+MOSTLY = 0.5
+"""Share of pieces above which competing clusters are taken for pieces."""
 
 INDIFFERENT = 0.05
 """Tail units within which two scores are one."""
@@ -56,6 +61,10 @@ class Groups:
         """Groups of clusters x groups of tracks: the best similarity of their members."""
         rows = _best_of(similarity, self.cluster)
         return np.ascontiguousarray(_best_of(np.ascontiguousarray(rows.T), self.track).T)
+
+    def newest(self, gaps: Ints) -> Ints:
+        """Dates since any track of each family was seen."""
+        return -_best_of(-gaps, self.track)
 
 
 def fitting(scores: Floats) -> Bools:
@@ -162,11 +171,11 @@ def siblings(scores: Floats) -> Ints:
     return np.unique(labels, return_inverse=True)[1].astype(np.int64)
 
 
-def _best_of(rows: Floats, labels: Ints) -> Floats:
+def _best_of(rows: Numbers, labels: Ints) -> Numbers:
     """The maximum of the rows of each label."""
     order = np.argsort(labels, kind="stable")
     starts = np.flatnonzero(np.append(True, np.diff(labels[order]) > 0))
-    out: Floats = np.maximum.reduceat(rows[order], starts, axis=0)
+    out: Numbers = np.maximum.reduceat(rows[order], starts, axis=0)
     return out
 
 
