@@ -11,9 +11,9 @@ from typing import Any
 
 import s3fs
 from aiohttp import ClientError as AiohttpError
-from botocore.exceptions import ConnectionError as BotocoreConnectionError  # type: ignore[import-untyped]
+from botocore.exceptions import ConnectionError as BotocoreConnectionError  # type: ignore[import-untyped]  # has no types
 from botocore.exceptions import HTTPClientError, IncompleteReadError
-from botocore.parsers import ResponseParserError  # type: ignore[import-untyped]
+from botocore.parsers import ResponseParserError  # type: ignore[import-untyped]  # has no types
 from fsspec.asyn import sync_wrapper
 
 from pipeline import storage

@@ -167,7 +167,7 @@ def test_it_is_renewed_while_it_is_held(lease: MakeLease) -> None:
     first.check()
 
 
-class Careless(MemoryFileSystem):  # type: ignore[misc]  # fsspec has no types
+class Careless(MemoryFileSystem):
     """A store that does not know of conditional puts and says nothing of it."""
 
     cachable = False

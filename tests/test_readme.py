@@ -31,7 +31,7 @@ def commands() -> dict[str, set[str]]:
 
 def test_the_synopsis_names_every_command_and_only_options_there_are() -> None:
     group = get_command(cli.app)
-    real = {name: {o for p in one.params for o in p.opts if o.startswith("--")} for name, one in group.commands.items()}  # type: ignore[attr-defined]
+    real = {name: {o for p in one.params for o in p.opts if o.startswith("--")} for name, one in group.commands.items()}
     assert set(commands()) == set(real)
     for name, options in commands().items():
         assert options <= real[name], name

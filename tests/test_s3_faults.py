@@ -54,7 +54,7 @@ def upload(s3: S3Server, made: Collection, prefix: str = "photos") -> None:
 def undisturbed(s3: S3Server, collection: Collection) -> dict[str, dict[str, pa.Table]]:
     assert s3.endpoint
     assert collection.identity
-    run_local("s3://bucket/photos", "s3://bucket/undisturbed")  # type: ignore[arg-type]
+    run_local("s3://bucket/photos", "s3://bucket/undisturbed")
     return tables("s3://bucket/undisturbed")
 
 
@@ -70,7 +70,7 @@ def proxy(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
 
 
 def run(workspace: str, *overrides: str, collection: str = "s3://bucket/photos") -> None:
-    run_local(collection, workspace, *overrides)  # type: ignore[arg-type]
+    run_local(collection, workspace, *overrides)
 
 
 def now_and_then(share: float, seed: int, *fates: str) -> Callable[[Seen], str | None]:

@@ -144,6 +144,7 @@ def _from_camera(text: str | None, subsec: str | None, offset: str | None) -> Mo
         return None
     micro = int(subsec[:6].ljust(6, "0")) if subsec and subsec.isdecimal() and subsec.isascii() else 0
     try:
+        # mypy takes the numbers' count to be unknown, and so one of them to be the time zone.
         at = dt.datetime(*(int(part) for part in match.groups()), microsecond=micro)  # type: ignore[arg-type, misc]
     except ValueError:  # 0000:00:00, month 13, second 60
         return None

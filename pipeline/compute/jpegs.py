@@ -70,7 +70,7 @@ def jpeg_pixels(data: bytes, header: Header, scratch: Scratch | None = None) -> 
         return cmyk_jpeg_pixels(data, inverted=_has_adobe_marker(data))
     try:
         buffer = scratch.of(3 * header.width * header.height) if scratch is not None else None
-        return simplejpeg.decode_jpeg(data, colorspace="RGB", buffer=buffer)  # type: ignore[no-any-return]
+        return simplejpeg.decode_jpeg(data, colorspace="RGB", buffer=buffer)  # type: ignore[no-any-return]  # has no types
     except ValueError as error:
         words = str(error).lower()
     if "premature end" in words:

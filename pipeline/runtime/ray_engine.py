@@ -218,7 +218,7 @@ def _without_noise() -> Iterator[None]:
 
 def _largest_node() -> int:
     """CPUs of the largest node that is up."""
-    nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+    nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]  # Ray types it not
     return max([1, *(int(node["Resources"].get("CPU", 0)) for node in nodes if node["Alive"])])
 
 

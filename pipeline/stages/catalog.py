@@ -59,6 +59,9 @@ class Stage:
         return any(read.where in ("before", "previous") and read.table in self.writes for read in self.reads)
 
 
+# Functions of the form Run; not every one needs every argument.
+
+
 def _neighbors(date: str, tables: Tables, params: Any, threads: int, gpu: bool) -> tuple[pa.Table, ...]:  # noqa: ARG001
     from pipeline.stages.neighbors import neighbors
 

@@ -47,7 +47,7 @@ class ClusterParams(Params):
         return self
 
 
-def cluster(  # noqa: PLR0913
+def cluster(  # noqa: PLR0913  (what a date's stage reads, its parameters, its resources)
     date: str,
     fingerprints: pa.Table,
     model: pa.Table,

@@ -18,6 +18,7 @@ from tests.bench import measuring
 measuring.use_the_machines_own_kernels()
 os.environ["OMP_NUM_THREADS"] = "1"  # as Ray sets it for a worker of one CPU
 
+# What follows reads those settings when it is loaded, so it cannot stand above them.
 import numpy as np  # noqa: E402
 import pyarrow as pa  # noqa: E402
 import simplejpeg  # noqa: E402

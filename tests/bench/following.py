@@ -136,7 +136,7 @@ def follow(days: Sequence[Day], link: Linker) -> Outcome:
             for column, value in zip(
                 columns, (subject, linked, float(probability[i]), known, mine.number), strict=True
             ):
-                column.append(value)  # type: ignore[arg-type]
+                column.append(value)
         tracks += born
         last_seen |= {int(s): t for s in day.subject}
     sizes = np.concatenate([[b - a for a, b in _spans(day)] for day in days]).astype(np.int64)

@@ -12,7 +12,7 @@ from tests.compute.test_dendrogram import clustered, directions
 
 
 def cut(vectors: np.ndarray, **settings: object) -> list[int]:
-    task = ClusteringTask(vectors, *neighbor_graph(vectors, 10, Search()), **settings)  # type: ignore[arg-type]
+    task = ClusteringTask(vectors, *neighbor_graph(vectors, 10, Search()), **settings)
     return canonical_labels(agglomerative(task)).tolist()
 
 

@@ -26,7 +26,7 @@ EVERYTHING = Clues(
 
 
 def at(*parts: int) -> dt.datetime:
-    return dt.datetime(*parts)  # type: ignore[arg-type]
+    return dt.datetime(*parts)
 
 
 def test_the_rungs_in_order_each_when_those_above_are_silent() -> None:

@@ -74,7 +74,7 @@ class _Finder(MetaPathFinder):
             run(module)
             setattr(module, function, wrap(getattr(module, function)))
 
-        spec.loader.exec_module = exec_module  # type: ignore[method-assign]
+        spec.loader.exec_module = exec_module
         return spec
 
 

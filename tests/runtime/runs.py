@@ -26,7 +26,7 @@ def run_local(
     make_engine: Callable[[], Engine] = lambda: LocalEngine(1),
     **request: object,
 ) -> Context:
-    wanted = Request(str(collection), str(workspace), str(manifest) if manifest else None, **request)  # type: ignore[arg-type]
+    wanted = Request(str(collection), str(workspace), str(manifest) if manifest else None, **request)
     return run(wanted, config_of(*overrides), make_engine, LineReporter(lambda _: None))
 
 

@@ -65,5 +65,5 @@ def test_a_run_that_dies_at_a_write_is_made_good_by_the_next(
         run_once(collection.root)
         assert contents() == expected, (change, after)
         assert globbed() == parts, (change, after)
-        left = [path for path in SharedDisk.disk.find("/ws") if "_staging" in path]  # type: ignore[union-attr]
+        left = [path for path in SharedDisk.disk.find("/ws") if "_staging" in path]
         assert left == [], (change, after)

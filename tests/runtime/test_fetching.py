@@ -21,7 +21,7 @@ def objects(*uris: str, sizes: list[int | None] | None = None) -> pa.Table:
     return pa.table({"uri": pa.array(uris, pa.string()), "size": pa.array(sizes or [None] * len(uris), pa.int64())})
 
 
-class FlakyFileSystem(MemoryFileSystem):  # type: ignore[misc]
+class FlakyFileSystem(MemoryFileSystem):
     """A store that fails ``failures`` times before each object's bytes come."""
 
     protocol = "flaky"

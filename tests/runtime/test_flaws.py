@@ -33,7 +33,7 @@ RGB_OF_INKS = [(255 - ink) * (255 - INKS[3]) / 255 for ink in INKS[:3]]
 PICTURE = np.asarray(quadrants())
 
 
-class Denying(MemoryFileSystem):  # type: ignore[misc]
+class Denying(MemoryFileSystem):
     """An object store that refuses to hand out some of its objects, and counts what it is asked for."""
 
     protocol = "denying"

@@ -135,7 +135,7 @@ def two_nodes() -> Iterator[tuple[dict[str, str], psutil.Process]]:
 
         def node(*options: str) -> psutil.Process:
             quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-            process = psutil.Process(subprocess.Popen([*start, *options], env=env, **quiet).pid)  # type: ignore[call-overload]
+            process = psutil.Process(subprocess.Popen([*start, *options], env=env, **quiet).pid)
             stack.callback(end_family, process)
             return raylet_of(process)
 

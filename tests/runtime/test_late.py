@@ -33,7 +33,7 @@ class Album:
 
     def run(self, workspace: Path, *settings: str, **options: object) -> dict[str, int]:
         where = (self.collection.root, workspace, *(settings or (DROP,)))
-        return dict(run_local(*where, manifest=self.manifest, **options).done)  # type: ignore[arg-type]
+        return dict(run_local(*where, manifest=self.manifest, **options).done)
 
 
 def add(album: Album) -> None:

@@ -35,7 +35,7 @@ def test_every_table_is_written_and_every_image_has_its_row(collection: Collecti
         assert len(column(found[name], "image_id")) == len(collection.identity)
     assert len(found["projection"]) == 1
     assert column(found["track_summary"], "num_images") != []
-    assert sum(column(found["track_summary"], "num_images")) == len(collection.identity)  # type: ignore[arg-type]
+    assert sum(column(found["track_summary"], "num_images")) == len(collection.identity)
     assert column(found["links"], "cluster_id") == column(found["clusters"], "cluster_id")
     assert set(column(found["events"], "kind")) >= {"birth", "continuation"}
 

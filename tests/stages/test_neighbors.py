@@ -15,7 +15,7 @@ def test_every_image_has_its_nearest_others(count: int, k: int, random: object) 
     rows = fingerprints(count)
     model = fit([rows], ProjectionParams(), count)
     order = list(range(count))
-    random.shuffle(order)  # type: ignore[attr-defined]
+    random.shuffle(order)
     graph = neighbors(rows.take(np.array(order, np.int64)), model, NeighborsParams(k=k))
     assert graph.equals(neighbors(rows, model, NeighborsParams(k=k)))
     schemas.NEIGHBORS.check(graph)

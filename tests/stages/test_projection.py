@@ -38,7 +38,7 @@ def test_another_seed_is_another_sample() -> None:
 def test_a_fit_is_the_same_table_for_any_split_and_order(cuts: list[int], random: object) -> None:
     rows = fingerprints(120)
     order = list(range(120))
-    random.shuffle(order)  # type: ignore[attr-defined]
+    random.shuffle(order)
     bounds = [0, *sorted(cuts), 120]
     parts = [rows.take(np.array(order[low:high], np.int64)) for low, high in pairwise(bounds)]
     assert fit(parts, PARAMS, 120).equals(fit([rows], PARAMS, 120))
