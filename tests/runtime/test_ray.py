@@ -107,24 +107,45 @@ def test_gpus_are_asked_for_when_the_resources_give_them() -> None:
     """`num_gpus` of Ray is bookkeeping: a machine without one can show who would get it."""
     code = """
 import json
+import pyarrow as pa
 from pipeline.resources import Resources
-from pipeline.runtime.engine import Call
+from pipeline.runtime.engine import Call, Fragment, MapJob
 from pipeline.runtime.engines import engine_maker
 
 def where(*, threads, gpu):
     import ray
     return [gpu, len(ray.get_gpu_ids())]
 
+def worker(device, threads):
+    import ray
+    ids = len(ray.get_gpu_ids())
+    return lambda rows: pa.table({"where": [f"{device}, {ids} given"] * rows.num_rows})
+
+def read(unit):
+    yield unit
+
+def write(rows):
+    return Fragment(rows["where"][0].as_py(), 1, {"d": rows.num_rows})
+
 engine = engine_maker("ray", None, Resources(num_cpus=2, num_gpus=1))()
 calls = [Call("a", "with", where, (), wants_gpu=True), Call("a", "without", where, ())]
-print(json.dumps(dict(engine.call(calls))))
+found = dict(engine.call(calls))
+for name, wants in (("pool with", True), ("pool without", False)):
+    job = MapJob([pa.table({"n": [1]})], read, write, 1, worker, wants_gpu=wants)
+    found[name] = [one.path for one in engine.map(job, lambda done, failed: None)]
+print(json.dumps(found))
 engine.close()
 """
     done = subprocess.run(
         [sys.executable, "-c", code], check=False, env=environment(), capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == {"with": [True, 1], "without": [False, 0]}
+    assert json.loads(done.stdout) == {
+        "with": [True, 1],
+        "without": [False, 0],
+        "pool with": ["cuda, 1 given"],
+        "pool without": ["cpu, 0 given"],
+    }
 
 
 def driver_peak(collection: Collection, workspace: Path) -> int:
