@@ -17,7 +17,7 @@ _OPEN_TYPES = {"metadata": "struct of the manifest's columns"}
 
 
 def render_tables() -> str:
-    """Markdown: a heading, a sentence, the place, and a table of columns for every table."""
+    """Markdown: for every table its name, sentence and place, and, folded away, its columns."""
     return "\n".join(_table(one) for one in TABLES)
 
 
@@ -38,13 +38,16 @@ def _table(table: Table) -> str:
     place = f"{FOLDERS[table.folder].format(table=table.name)}{table.partition_key}=*/*.parquet"
     key = ", ".join(f"`{name}`" for name in table.key)
     lines = [
-        f"### `{table.name}`",
+        "<details>",
+        f"<summary><b><code>{table.name}</code></b>: {_escaped(table.doc)}</summary>",
         "",
-        f"{table.doc} Sorted by {key}, unique within its partition: `{place}`.",
+        f"Sorted by {key}, unique within its partition: `{place}`.",
         "",
         "| column | type | |",
         "|---|---|---|",
         *(f"| `{column.name}` | {_type(column)} | {_escaped(column.doc)} |" for column in table.columns),
+        "",
+        "</details>",
         "",
     ]
     return "\n".join(lines)
