@@ -55,16 +55,20 @@ def shrink(rgb: Pixels, image_px: int) -> Pixels:
     ``MAX_ELONGATION * image_px`` (an image longer than that is shrunk further, to at least one pixel of width).
     """
     height, width = rgb.shape[:2]
-    size = shrunken_size(height, width, image_px)
-    if size == (height, width):
+    return resized(rgb, shrunken_size(height, width, image_px))
+
+
+def resized(rgb: Pixels, size: tuple[int, int]) -> Pixels:
+    """``rgb`` with the height and width given, by the same filter; itself if it has them already."""
+    if size == rgb.shape[:2]:
         return rgb
     import torch
 
     # The kernel is called as torchvision does, without the two CPU-seconds that importing torchvision costs a worker.
     # It is fast for interleaved pixels seen as planes, if the batch is the outermost of them.
     planes = torch.from_numpy(np.require(rgb, requirements=["C", "W"]))[None].permute(0, 3, 1, 2)
-    resized = torch.nn.functional.interpolate(planes, size=size, mode="bilinear", antialias=True, align_corners=False)
-    return np.ascontiguousarray(resized[0].permute(1, 2, 0).numpy())
+    scaled = torch.nn.functional.interpolate(planes, size=size, mode="bilinear", antialias=True, align_corners=False)
+    return np.ascontiguousarray(scaled[0].permute(1, 2, 0).numpy())
 
 
 def shrunken_size(height: int, width: int, image_px: int) -> tuple[int, int]:
