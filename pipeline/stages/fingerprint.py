@@ -26,7 +26,8 @@ class FingerprintParams(Params):
 
     extractor: str = Field(
         "efficientnet_lite0",
-        description="efficientnet_lite0, or torchvision/<model>[:<node>], e.g. torchvision/vgg16:classifier.3.",
+        description="efficientnet_lite0; torchvision/<model>[:<node>], e.g. torchvision/vgg16:classifier.3; "
+        "classical/<descriptor>; raw_pixels:size=92x112:color=grey; or a function of yours, package.module.function.",
     )
     weights: str | None = Field(
         None,

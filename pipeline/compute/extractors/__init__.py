@@ -3,11 +3,19 @@
 Names, digests and what an extractor needs are known without loading torch; :func:`build` loads it, in a worker.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from pipeline.compute.extractors import efficientnet_lite, torchvision_models, weights
+from pipeline.compute.extractors import (
+    classical,
+    efficientnet_lite,
+    own,
+    raw_pixels,
+    torchvision_models,
+    weights,
+)
 from pipeline.compute.extractors.base import Extractor, ExtractorSpec, Pixels, Precision, Settings, Vectors
 from pipeline.errors import UserError
 
@@ -32,30 +40,43 @@ class Family:
     """A kind of extractor.
 
     Attributes:
-        parse: (whole name, what follows ``family/``) -> specification; light.
+        parse: (whole name, what follows ``family/`` or ``family:``) -> specification; light.
         weights_hash: what tells the published weights from others; light.
         build: (specification, digest, settings) -> extractor; loads what it needs.
+        takes_weights: whether a file of weights can be given.
     """
 
     parse: Callable[[str, str], ExtractorSpec]
     weights_hash: Callable[[ExtractorSpec], str]
     build: Callable[[ExtractorSpec, str, Settings], Extractor]
+    takes_weights: bool = True
+
+
+def _no_weights(spec: ExtractorSpec) -> str:
+    del spec
+    return ""
 
 
 FAMILIES: dict[str, Family] = {
     "efficientnet_lite0": Family(efficientnet_lite.parse, efficientnet_lite.weights_hash, efficientnet_lite.build),
     "torchvision": Family(torchvision_models.parse, torchvision_models.weights_hash, torchvision_models.build),
+    "classical": Family(classical.parse, _no_weights, classical.build, takes_weights=False),
+    "raw_pixels": Family(raw_pixels.parse, _no_weights, raw_pixels.build, takes_weights=False),
+    "own": Family(own.parse, own.weights_hash, own.build, takes_weights=False),
 }
+_DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+(:.*)?")
 
 
 def resolve(name: str) -> ExtractorSpec:
-    """What ``name`` stands for: ``family`` or ``family/model[:node]``; loads nothing heavy.
+    """What ``name`` stands for: ``family``, ``family/model[:node]`` or a dotted path; loads nothing heavy.
 
     Raises:
         UserError: there is no such extractor; names the nearest.
     """
-    family, _, rest = name.partition("/")
-    if family not in FAMILIES:
+    if _DOTTED.fullmatch(name):
+        return FAMILIES["own"].parse(name, name.partition(":")[2])
+    family, rest = (*re.split("[/:]", name, maxsplit=1), "")[:2]
+    if family not in FAMILIES or family == "own":
         near = get_close_matches(family, FAMILIES, n=1, cutoff=0.0)[0]
         raise UserError(
             f"fingerprint.extractor: found {name!r}; nearest: {near}; known are {', '.join(sorted(FAMILIES))}"
@@ -81,9 +102,13 @@ def weights_hash(spec: ExtractorSpec, source: str | None) -> str:
     """What tells the weights from others: those of a file, or (None) the published ones; loads nothing heavy.
 
     Raises:
-        UserError: the weights file cannot be read.
+        UserError: the weights file cannot be read, or the extractor has no weights.
     """
-    return weights.content_hash(source) if source else FAMILIES[spec.family].weights_hash(spec)
+    if not source:
+        return FAMILIES[spec.family].weights_hash(spec)
+    if not FAMILIES[spec.family].takes_weights:
+        raise UserError(f"fingerprint.weights: found {source}, and {spec.name} has no weights; leave it out")
+    return weights.content_hash(source)
 
 
 def build(spec: ExtractorSpec, settings: Settings) -> Extractor:

@@ -15,6 +15,13 @@ Pixels = NDArray[np.uint8]
 Vectors = NDArray[np.float32]
 Precision = Literal["float32", "float16", "bfloat16"]
 
+CPU_BATCH = 16
+"""Images at a time on a CPU.
+
+1x1 convolutions leave oneDNN's fast path below 16 images and one thread, and larger batches only take memory
+(PERFORMANCE.md B, traps 1 and 2).
+"""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -102,8 +109,8 @@ class Extractor(Protocol):
         ...
 
 
-class NetworkExtractor:
-    """A network run at one fixed, padded batch shape, so that a vector does not depend on its company.
+class BatchExtractor:
+    """A function of a batch, run at one fixed, padded batch shape: a vector does not depend on its company.
 
     Libraries choose their kernels by shape, so a shape that never changes is what makes an image's vector bit-equal
     in any position and company on one machine (DESIGN.md rule 10).  Padding costs at most one batch a call.

@@ -7,7 +7,7 @@ last feature map averaged over its places: 1280 numbers, none negative.
 from typing import TYPE_CHECKING
 
 from pipeline.compute.extractors import weights
-from pipeline.compute.extractors.base import Extractor, ExtractorSpec, NetworkExtractor, Settings
+from pipeline.compute.extractors.base import BatchExtractor, Extractor, ExtractorSpec, Settings
 from pipeline.compute.extractors.engines import batch_size, make_engine
 from pipeline.compute.extractors.preprocessing import Preprocessing
 from pipeline.errors import UserError
@@ -43,7 +43,7 @@ def build(spec: ExtractorSpec, digest: str, settings: Settings) -> Extractor:
     """The extractor, ready to run."""
     source = settings.weights or _installed()
     engine = make_engine(lambda: _body(source), spec.preprocessing, digest, settings)
-    return NetworkExtractor(spec, digest, engine, batch_size(settings))
+    return BatchExtractor(spec, digest, engine, batch_size(settings))
 
 
 def _installed() -> str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipeline.compute.extractors import cache
-from pipeline.compute.extractors.base import Engine, Pixels, Precision, Settings, Vectors
+from pipeline.compute.extractors.base import CPU_BATCH, Engine, Pixels, Precision, Settings, Vectors
 from pipeline.compute.extractors.preprocessing import Preprocessing
 from pipeline.errors import UserError
 
@@ -24,10 +24,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# 1x1 convolutions leave oneDNN's fast path below 16 images and one thread, and larger batches only take memory
-# (PERFORMANCE.md B, traps 1 and 2); a GPU needs more work in flight.
-CPU_BATCH = 16
 CUDA_BATCH = 256
+"""Images at a time on a GPU, which needs more work in flight than a CPU."""
 # Below this the exported graph is not the network, and torch is used.
 _AGREEMENT = 0.99999
 

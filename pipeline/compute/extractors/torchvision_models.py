@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.compute.extractors import weights
-from pipeline.compute.extractors.base import Extractor, ExtractorSpec, NetworkExtractor, Settings
+from pipeline.compute.extractors.base import BatchExtractor, Extractor, ExtractorSpec, Settings
 from pipeline.compute.extractors.engines import batch_size, make_engine
 from pipeline.compute.extractors.torchvision_table import PUBLISHED
 from pipeline.errors import UserError
@@ -61,7 +61,7 @@ def build(spec: ExtractorSpec, digest: str, settings: Settings) -> Extractor:
         UserError: no such node (lists them), or no weights (says which file to put where).
     """
     engine = make_engine(lambda: _body(spec, settings.weights), spec.preprocessing, digest, settings)
-    return NetworkExtractor(spec, digest, engine, batch_size(settings))
+    return BatchExtractor(spec, digest, engine, batch_size(settings))
 
 
 def _body(spec: ExtractorSpec, source: str | None) -> "torch.nn.Module":

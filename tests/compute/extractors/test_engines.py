@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.compute.extractors import base, engines, network
-from pipeline.compute.extractors.base import ExtractorSpec, NetworkExtractor, Settings
+from pipeline.compute.extractors.base import BatchExtractor, ExtractorSpec, Settings
 from pipeline.compute.extractors.preprocessing import Preprocessing
 from pipeline.errors import UserError
 
@@ -43,7 +43,7 @@ def cosines(a, b):
 @pytest.fixture(scope="module")
 def by_torch():
     engine = engines.torch_engine(network.with_pixels_in(body(), HOW, "float32"), HOW, Settings())
-    return NetworkExtractor(SPEC, "digest", engine, engines.CPU_BATCH)
+    return BatchExtractor(SPEC, "digest", engine, base.CPU_BATCH)
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_images_of_another_size_are_refused(by_torch):
 
 def test_bfloat16_is_near_and_its_normalisation_exact(by_torch):
     engine = engines.make_engine(body, HOW, "digest", Settings(precision="bfloat16"))
-    found = NetworkExtractor(SPEC, "digest", engine, engines.CPU_BATCH)(images())
+    found = BatchExtractor(SPEC, "digest", engine, base.CPU_BATCH)(images())
     assert found.dtype == np.float32
     assert cosines(found, by_torch(images())).min() > 0.999
 
@@ -104,7 +104,7 @@ def test_a_network_that_cannot_be_exported_runs_by_torch_and_is_not_tried_again(
 
     for _ in range(2):
         engine = engines.make_engine(make, HOW, "undecided", Settings())
-        found = NetworkExtractor(SPEC, "undecided", engine, engines.CPU_BATCH)(images(3))
+        found = BatchExtractor(SPEC, "undecided", engine, base.CPU_BATCH)(images(3))
         assert found.shape == (3, 3)
     assert [path.stat().st_size for path in own_cache.glob("onnx/*")] == [0]
     assert caplog.text.count("runs by torch") == 1
@@ -114,7 +114,7 @@ def test_a_network_that_cannot_be_exported_runs_by_torch_and_is_not_tried_again(
 @pytest.mark.slow
 def test_the_exported_graph_agrees_and_is_kept(own_cache, by_torch):
     engine = engines.make_engine(body, HOW, "small", Settings())
-    found = NetworkExtractor(SPEC, "small", engine, engines.CPU_BATCH)(images())
+    found = BatchExtractor(SPEC, "small", engine, base.CPU_BATCH)(images())
     assert cosines(found, by_torch(images())).min() > 0.99999
     kept = list(own_cache.glob("onnx/*"))
     assert [path.suffix for path in kept] == [".onnx"]
@@ -123,7 +123,7 @@ def test_the_exported_graph_agrees_and_is_kept(own_cache, by_torch):
     def not_again():
         raise AssertionError("the network was built although its graph is kept")
 
-    again = NetworkExtractor(SPEC, "small", engines.make_engine(not_again, HOW, "small", Settings()), 16)
+    again = BatchExtractor(SPEC, "small", engines.make_engine(not_again, HOW, "small", Settings()), 16)
     np.testing.assert_array_equal(again(images()), found)
 
 
