@@ -12,6 +12,7 @@ from pipeline.stages.cluster import ClusterParams
 from pipeline.stages.fingerprint import FingerprintParams
 from pipeline.stages.ingest import IngestParams
 from pipeline.stages.link import LinkParams
+from pipeline.stages.looks import LooksParams
 from pipeline.stages.neighbors import NeighborsParams
 from pipeline.stages.projection import ProjectionParams
 from pipeline.storage import refuse_keys
@@ -38,6 +39,7 @@ class Config(Params):
     neighbors: NeighborsParams = _section(NeighborsParams, "A date's kNN graph.")
     cluster: ClusterParams = _section(ClusterParams, "Clustering a date.")
     link: LinkParams = _section(LinkParams, "Linking clusters from date to date.")
+    looks: LooksParams = _section(LooksParams, "How a track's look changes.")
     resources: Resources = _section(Resources, "What a run may use; nothing here changes a result.")
 
 

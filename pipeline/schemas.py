@@ -323,6 +323,47 @@ CALIBRATION = Table(
     ),
 )
 
+LOOKS = Table(
+    "looks",
+    "A track on a date: how far its look has moved, in cosine distance (0 the same, 1 unrelated, 2 opposite).",
+    "clustering",
+    ("track_id",),
+    (
+        Column("track_id", ID, "The track."),
+        Column("num_images", pa.int64(), "Its images of this date."),
+        Column("image_id", ID, "The most typical of them: the medoid of its largest cluster."),
+        Column("from_first", pa.float32(), "Distance from its look on its first date."),
+        Column(
+            "from_previous", pa.float32(), "Distance from its look on the date it was seen last; null at first.", True
+        ),
+        Column("from_mean", pa.float32(), "Distance from the mean of its looks so far, this one among them."),
+        Column("gap_days", pa.int32(), "Days since the date it was seen last; null at first.", True),
+        Column("per_day", pa.float32(), "Rate of change: from_previous by gap_days; null at first.", True),
+        Column(
+            "last_change",
+            pa.date32(),
+            "The newest change point known on this date: the first date of its present look; null: none yet.",
+            True,
+        ),
+    ),
+)
+
+LOOK_STATE = Table(
+    "look_state",
+    "A track that had a cluster on this date: the looks that are kept of it, from which the next date goes on.",
+    "clustering",
+    ("track_id",),
+    (
+        Column("track_id", ID, "The track."),
+        Column("mean", _list(pa.float32()), "Mean of all its looks (unit vectors), not of unit length itself."),
+        Column("places", _list(pa.int32()), "Of each look kept: its place among the track's dates, 0 the first."),
+        Column("dates", _list(pa.date32()), "Of each look kept: its date."),
+        Column("image_ids", _list(ID), "Of each look kept: the image that stands for it."),
+        Column("vectors", _list(pa.float32()), "Row-major looks x dimensions: the looks, of unit length."),
+        Column("change_dates", _list(pa.date32()), "Change points known on this date."),
+    ),
+)
+
 TRACKS = Table(
     "tracks",
     "The result: an image and its subject.",
@@ -350,8 +391,12 @@ TRACK_SUMMARY = Table(
         Column("num_dates", pa.int32(), "Dates on which it was seen."),
         Column("num_images", pa.int64(), "Images."),
         Column("first_image_id", ID, "Representative image of the first date."),
+        Column("middle_image_id", ID, "Representative image of the middle one of its dates."),
         Column("last_image_id", ID, "Representative image of the last date."),
+        Column("typical_image_id", ID, "Of the images that represent its dates the one nearest to its mean look."),
+        Column("unusual_image_id", ID, "The one farthest from its mean look."),
         Column("drift", pa.float32(), "1 - cosine of its first and last center: 0 unchanged, 2 opposite."),
+        Column("change_dates", _list(pa.date32()), "The dates on which its look changed: each begins a new look."),
         Column("state", pa.string(), "open or ended: no cluster for more than link.max_gap dates."),
     ),
 )
@@ -367,6 +412,8 @@ TABLES = (
     EVENTS,
     LINK_STATE,
     CALIBRATION,
+    LOOKS,
+    LOOK_STATE,
     TRACKS,
     TRACK_SUMMARY,
 )

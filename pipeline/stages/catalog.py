@@ -84,6 +84,12 @@ def _link(date: str, tables: Tables, params: Any, threads: int, gpu: bool) -> tu
     return (result.links, result.events, result.link_state, result.calibration)
 
 
+def _looks(date: str, tables: Tables, params: Any, threads: int, gpu: bool) -> tuple[pa.Table, ...]:  # noqa: ARG001
+    from pipeline.stages.looks import looks
+
+    return looks(date, tables["links"], tables["clusters"], tables["states"], params)
+
+
 def _tracks(date: str, tables: Tables, params: Any, threads: int, gpu: bool) -> tuple[pa.Table, ...]:  # noqa: ARG001
     from pipeline.stages.tracks import tracks
 
@@ -94,7 +100,7 @@ def _track_summary(date: str, tables: Tables, params: Any, threads: int, gpu: bo
     from pipeline.stages.tracks import track_summary
 
     later = [links for _, links in tables["later_links"]]
-    return (track_summary(date, tables["link_state"], later, params.max_gap),)
+    return (track_summary(date, tables["link_state"], tables["look_state"], later, params.max_gap),)
 
 
 _FINGERPRINTS = Read("fingerprints", schemas.FINGERPRINTS, ("image_id", "vector"))
@@ -142,6 +148,20 @@ LINK = Stage(
     undated=False,
 )
 
+LOOKS = Stage(
+    name="looks",
+    version=1,
+    section="looks",
+    reads=(
+        Read("links", schemas.LINKS, ("cluster_id", "track_id")),
+        Read("clusters", schemas.CLUSTERS, ("cluster_id", "num_images", "medoid_image_id", "center")),
+        Read("states", schemas.LOOK_STATE, tuple(schemas.LOOK_STATE.names), "before"),
+    ),
+    writes=(schemas.LOOKS, schemas.LOOK_STATE),
+    run=_looks,
+    undated=False,
+)
+
 TRACKS = Stage(
     name="tracks",
     version=1,
@@ -158,10 +178,11 @@ TRACKS = Stage(
 
 TRACK_SUMMARY = Stage(
     name="track_summary",
-    version=1,
+    version=2,
     section="link",
     reads=(
         Read("link_state", schemas.LINK_STATE, tuple(schemas.LINK_STATE.names)),
+        Read("look_state", schemas.LOOK_STATE, tuple(schemas.LOOK_STATE.names)),
         Read("later_links", schemas.LINKS, ("track_id",), "after"),
     ),
     writes=(schemas.TRACK_SUMMARY,),
@@ -169,5 +190,5 @@ TRACK_SUMMARY = Stage(
     undated=False,
 )
 
-DATE_STAGES = (NEIGHBORS, CLUSTER, LINK, TRACKS, TRACK_SUMMARY)
+DATE_STAGES = (NEIGHBORS, CLUSTER, LINK, LOOKS, TRACKS, TRACK_SUMMARY)
 """In the order in which a run takes them."""

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pipeline import schemas
 from pipeline.stages.link import LinkParams, LinkResult, link_date
 from pipeline.stages.link_tables import track_id_of
+from pipeline.stages.looks import LooksParams, looks
 from pipeline.stages.tracks import track_summary, tracks
 
 DIMENSIONS = 16
@@ -259,25 +260,42 @@ def test_undated_images_have_clusters_and_no_track() -> None:
     ]
 
 
+def summaries(dates: list[Date], params: LinkParams) -> list[list[pa.Table]]:
+    """For each number of dates, the summary's partitions."""
+    results, states = fold(dates, params), []
+    for t, result in enumerate(results):
+        clusters, _ = tables(dates[t], t)
+        states.append((day(t), looks(day(t), result.links, clusters, states, LooksParams())[1]))
+    return [
+        [
+            track_summary(
+                day(t), results[t].link_state, states[t][1], [r.links for r in results[t + 1 : n]], params.max_gap
+            )
+            for t in range(n)
+        ]
+        for n in range(1, len(results) + 1)
+    ]
+
+
 def test_the_summary_has_every_track_once_on_its_last_date() -> None:
     dates = [seen("abcdefgh", 0), seen("abcdefgh", 1), seen("abcdefg", 2), seen("abcdef", 3), seen("abcdefi", 4)]
-    results = fold(dates, LinkParams(max_gap=2))
     rows = []
-    for t, result in enumerate(results):
-        later = [one.links for one in results[t + 1 :]]
-        rows += schemas.TRACK_SUMMARY.check(track_summary(day(t), result.link_state, later, 2)).to_pylist()
+    for part in summaries(dates, LinkParams(max_gap=2))[-1]:
+        rows += schemas.TRACK_SUMMARY.check(part).to_pylist()
     assert len({row["track_id"] for row in rows}) == len(rows) == 9
     by_name = {row["last_image_id"][0]: row for row in rows}
     assert (by_name["h"]["last_date"], by_name["h"]["state"]) == (datetime.date(2024, 1, 2), "ended")
     assert (by_name["g"]["last_date"], by_name["g"]["state"]) == (datetime.date(2024, 1, 3), "open")
     assert (by_name["a"]["num_dates"], by_name["a"]["num_images"], by_name["a"]["state"]) == (5, 10, "open")
+    assert (by_name["a"]["first_image_id"], by_name["a"]["middle_image_id"]) == ("a0000", "a0020")
+    assert by_name["i"]["typical_image_id"] == by_name["i"]["unusual_image_id"] == "i0040"
+    assert by_name["a"]["change_dates"] == []
 
 
 def test_a_new_date_changes_no_older_summary_than_the_gap_reaches() -> None:
     dates = [seen("abcdefgh"[: 8 - t], t) for t in range(7)]
-    results = fold(dates, LinkParams(max_gap=1))
-    before = [track_summary(day(t), results[t].link_state, [r.links for r in results[t + 1 : 6]], 1) for t in range(6)]
-    after = [track_summary(day(t), results[t].link_state, [r.links for r in results[t + 1 :]], 1) for t in range(6)]
+    *_, before, after = summaries(dates, LinkParams(max_gap=1))
+    after = after[:6]
     assert [a == b for a, b in zip(before, after, strict=True)] == [True] * 4 + [False] * 2
 
 
