@@ -130,7 +130,12 @@ IMAGES = Table(
         ),
         Column("captured_at", MICROSECONDS, "Wall-clock time at the camera, in microseconds; null if unknown.", True),
         Column("utc_offset_minutes", pa.int32(), "The camera's offset from UTC, where it is known.", True),
-        Column("captured_at_source", pa.string(), "Which rung of the dating ladder gave captured_at.", True),
+        Column(
+            "captured_at_source",
+            pa.string(),
+            "Which rung of the dating ladder gave captured_at; implausible: there were times, all set aside.",
+            True,
+        ),
         Column("width", pa.int32(), "Pixels, of the upright image.", True),
         Column("height", pa.int32(), "Pixels, of the upright image.", True),
         Column("format", pa.string(), "The format found in the bytes, e.g. jpeg.", True),
@@ -153,7 +158,12 @@ IMAGES = Table(
             True,
         ),
         _REASON,
-        Column("detail", pa.string(), "What the decoder or the store said of a failure.", True),
+        Column(
+            "detail",
+            pa.string(),
+            "What the decoder or the store said of a failure, or a time set aside.",
+            True,
+        ),
     ),
 )
 

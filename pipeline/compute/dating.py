@@ -14,10 +14,14 @@ from zoneinfo import ZoneInfo
 from pipeline.compute.date_patterns import Moment, from_folders, from_name, from_text, from_unix
 from pipeline.compute.exif import NO_EXIF, Exif
 
-Source = Literal["metadata", "exif_original", "exif_digitized", "gps", "name", "folder", "modified"]
-"""The rungs of the ladder, in order."""
+Source = Literal["metadata", "exif_original", "exif_digitized", "gps", "name", "folder", "modified", "implausible"]
+"""The rungs of the ladder, in order; ``implausible``: there were times, none within the plausible days."""
 
-Period = Literal["day", "week", "month", "quarter", "year"]
+Period = Literal["day", "week", "month", "quarter", "year"] | int
+"""What one date covers; a number is of days."""
+
+_MONDAY = dt.date(1970, 1, 5)
+"""Periods of a number of days are counted from here, so that 7 days are an ISO week."""
 
 _EXIF_TIME = re.compile(r"(\d{4})[:\-/.](\d\d)[:\-/.](\d\d)[ T]+(\d\d)[:.](\d\d)[:.](\d\d)")
 _EXIF_DATE = re.compile(r"(\d{4})[:\-/.](\d\d)[:\-/.](\d\d)")
@@ -63,23 +67,33 @@ class Rules:
 
 @dataclass(frozen=True)
 class Dated:
-    """The ladder's result; all None for an undated image.  ``captured_at`` is naive, to the microsecond."""
+    """The ladder's result; all None for an image without a clue.
+
+    Attributes:
+        captured_at: naive, to the microsecond; None for an undated image.
+        utc_offset_minutes: the camera's, where it is known.
+        source: the rung that gave the time.
+        set_aside: the first rung, with its time, that gave one outside the plausible days.
+    """
 
     captured_at: dt.datetime | None = None
     utc_offset_minutes: int | None = None
     source: Source | None = None
+    set_aside: str | None = None
 
 
 def date_image(clues: Clues, rules: Rules) -> Dated:
     """The first rung of the ladder that gives a plausible time; never raises for a clue's content."""
+    set_aside = None
     for source, read in _rungs(clues, rules):
         moment = read()
         if moment is None:
             continue
         dated = _settle(moment, rules)
         if dated is not None:
-            return Dated(dated[0], dated[1], source)
-    return Dated()
+            return Dated(dated[0], dated[1], source, set_aside)
+        set_aside = set_aside or f"{source} {moment.at}"
+    return Dated(source=None if set_aside is None else "implausible", set_aside=set_aside)
 
 
 def partition_date(captured_at: dt.datetime, day_starts_at: dt.time, period: Period) -> str:
@@ -88,13 +102,16 @@ def partition_date(captured_at: dt.datetime, day_starts_at: dt.time, period: Per
     Args:
         captured_at: wall clock.
         day_starts_at: what happened before it belongs to the day before.
-        period: a week starts on Monday (ISO 8601).
+        period: a week starts on Monday (ISO 8601); a number of days is counted from Monday, 1970-01-05.
     """
     start = dt.timedelta(hours=day_starts_at.hour, minutes=day_starts_at.minute, seconds=day_starts_at.second)
-    return _FLOORS[period]((captured_at - start).date()).isoformat()
+    day = (captured_at - start).date()
+    if isinstance(period, int):
+        return (day - dt.timedelta(days=(day - _MONDAY).days % period)).isoformat()
+    return _FLOORS[period](day).isoformat()
 
 
-_FLOORS: dict[Period, Callable[[dt.date], dt.date]] = {
+_FLOORS: dict[str, Callable[[dt.date], dt.date]] = {
     "day": lambda day: day,
     "week": lambda day: day - dt.timedelta(days=day.weekday()),
     "month": lambda day: day.replace(day=1),

@@ -14,9 +14,13 @@ from pipeline.compute.formats import Header, describe_bytes, image_format, unrea
 from pipeline.compute.jpegs import jpeg_header, jpeg_pixels
 from pipeline.compute.pillow_images import pillow_header, pillow_pixels
 from pipeline.compute.pixels import Pixels, Scratch, upright
+from pipeline.compute.raw_images import raw_header, raw_pixels
 from pipeline.compute.reasons import Flaw, Reason
 
 T = TypeVar("T")
+
+_HEADERS: dict[str, Callable[[bytes], Header]] = {"jpeg": jpeg_header, "raw": raw_header}
+"""The formats that Pillow does not read, or more slowly."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ def read_header(data: bytes, max_bytes: int) -> Header:
     name = image_format(data)
     if name is None:
         raise _not_read(data)
-    return guarded(lambda: jpeg_header(data) if name == "jpeg" else pillow_header(data, name))
+    return guarded(lambda: _HEADERS[name](data) if name in _HEADERS else pillow_header(data, name))
 
 
 def read_pixels(data: bytes, header: Header, max_pixels: int, scratch: Scratch | None = None) -> Pixels:
@@ -86,6 +90,8 @@ def read_pixels(data: bytes, header: Header, max_pixels: int, scratch: Scratch |
         raise Flaw(Reason.TOO_MANY_PIXELS, f"{header.width}x{header.height}, at most {max_pixels} pixels")
     if header.format == "jpeg":
         return guarded(lambda: jpeg_pixels(data, header, scratch))
+    if header.format == "raw":
+        return guarded(lambda: raw_pixels(data))
     return guarded(lambda: pillow_pixels(data, header.format))
 
 

@@ -13,6 +13,10 @@ _ORIGINAL, _ORIGINAL_OFFSET, _ORIGINAL_SUBSEC = 36867, 36881, 37521
 _DIGITIZED, _DIGITIZED_OFFSET, _DIGITIZED_SUBSEC = 36868, 36882, 37522
 _GPS_TIME, _GPS_DATE = 7, 29
 
+_SUBFILE, _COMPRESSION, _PHOTOMETRIC, _SUB_IFDS, _DNG_VERSION = 254, 259, 262, 330, 50706
+_SENSOR_COLOURS = (32803, 34892)  # colour filter array, linear RAW
+_MAKERS_COMPRESSIONS = (32767, 34713, 65535)  # Sony's, Nikon's, Pentax's
+
 _MAX_ENTRIES = 512  # real directories hold some 60; a hostile one may claim 65 535
 _MAX_TEXT = 64  # the longest field read here has 20 characters
 _INTEGERS = {1: "B", 3: "H", 4: "I"}  # BYTE, SHORT, LONG
@@ -71,6 +75,28 @@ def read_exif(block: bytes) -> Exif:
         digitized_offset=_text(camera.get(_DIGITIZED_OFFSET)),
         gps_date=_text(gps.get(_GPS_DATE)),
         gps_time=time if isinstance(time, tuple) else None,
+    )
+
+
+def is_camera_raw(block: bytes) -> bool:
+    """Whether a TIFF is a camera's RAW file, whose own pixels are the sensor's and whose first image is a thumbnail.
+
+    Told by what no photograph in TIFF has: DNG's version, Canon's mark, a colour filter array, a maker's compression,
+    or a first image that is a reduced one with the large ones in sub-directories (DNG 1.7, TIFF/EP).
+    """
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(block[:4])
+    if order is None:
+        return False
+    if block[8:10] == b"CR":
+        return True
+    reader = _Reader(block, order)
+    wanted = {_SUBFILE, _COMPRESSION, _PHOTOMETRIC, _SUB_IFDS, _DNG_VERSION}
+    first = reader.directory(reader.integer("I", 4), wanted)
+    return (
+        _DNG_VERSION in first
+        or first.get(_PHOTOMETRIC) in _SENSOR_COLOURS
+        or first.get(_COMPRESSION) in _MAKERS_COMPRESSIONS
+        or (first.get(_SUBFILE) == 1 and _SUB_IFDS in first)
     )
 
 

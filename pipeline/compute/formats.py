@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from pipeline.compute.exif import Exif
+from pipeline.compute.exif import Exif, is_camera_raw
 
 _READ = (
     (b"\xff\xd8\xff", "jpeg"),
@@ -14,6 +14,11 @@ _READ = (
     (b"MM\0*", "tiff"),
     (b"II+\0", "tiff"),  # BigTIFF
     (b"MM\0+", "tiff"),
+    (b"FUJIFILMCCD-RAW", "raw"),
+    (b"IIRO", "raw"),
+    (b"IIRS", "raw"),
+    (b"MMOR", "raw"),
+    (b"IIU\0", "raw"),
 )
 _BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)
 """Sizes of the second header of a BMP: its first two letters alone begin many a text."""
@@ -31,11 +36,13 @@ _KNOWN = (
     (b"gimp xcf", "GIMP"),
     (b"v/1\x01", "OpenEXR"),
     (b"SIMPLE  =", "FITS"),
-    (b"FUJIFILMCCD-RAW", "camera RAW"),
-    (b"IIRO", "camera RAW"),
-    (b"IIU\0", "camera RAW"),
 )
-_AVIF_BRANDS = (b"avif", b"avis")
+_MEDIA_BRANDS = (
+    ("avif", (b"avif", b"avis")),
+    ("heic", (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")),
+    ("raw", (b"crx ",)),  # Canon's CR3
+)
+"""Images in ISO base media files by their brands; the first that fits counts, for all of AVIF are ``mif1`` too."""
 _SVG = re.compile(rb"\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<svg", re.DOTALL | re.IGNORECASE)
 _SNIFFED = 512
 """Bytes that are looked at."""
@@ -46,10 +53,10 @@ class Header:
     """What is known of an image before its pixels are decoded.
 
     Attributes:
-        format: jpeg, png, webp, tiff, bmp, gif or avif.
+        format: jpeg, png, webp, tiff, bmp, gif, avif, heic or raw.
         width, height: pixels of the upright image.
         orientation: 1 to 8: what :func:`pipeline.compute.pixels.upright` has still to do to the stored pixels.
-        exif: as read; its own ``orientation`` may be one that the decoder applies (TIFF).
+        exif: as read; its own ``orientation`` may be one that the decoder applies (TIFF, RAW).
         plain: stored as 8-bit grey or RGB without transparency, so that any reader sees the same pixels.
     """
 
@@ -62,26 +69,25 @@ class Header:
 
 
 def image_format(data: bytes) -> str | None:
-    """One of jpeg, png, gif, tiff, bmp, webp, avif; None if the bytes are none of these."""
+    """One of the formats of :class:`Header`; None if the bytes are none of these."""
     for signature, name in _READ:
         if data.startswith(signature):
-            return name
+            return "raw" if name == "tiff" and is_camera_raw(data) else name
     if data[:2] == b"BM" and int.from_bytes(data[14:18], "little") in _BMP_HEADERS:
         return "bmp"
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "webp"
-    if data[4:8] == b"ftyp" and any(brand in _brands(data) for brand in _AVIF_BRANDS):
-        return "avif"
+    if data[4:8] == b"ftyp":
+        found = _brands(data)
+        return next((name for name, brands in _MEDIA_BRANDS if any(brand in found for brand in brands)), None)
     return None
 
 
 def unread_format(data: bytes) -> str | None:
-    """The name of a known format that is not read (HEIC, JPEG 2000, …); None if the bytes are no image at all."""
+    """The name of a known format that is not read (JPEG 2000, PDF, …); None if the bytes are no image at all."""
     for signature, name in _KNOWN:
         if data.startswith(signature):
             return name
-    if data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"hevc", b"heim", b"mif1", b"msf1"):
-        return "HEIC"
     if data[4:8] == b"ftyp":
         return f"ISO media ({data[8:12].decode('ascii', 'replace').strip()})"
     return "SVG" if _SVG.match(data[:_SNIFFED]) else None

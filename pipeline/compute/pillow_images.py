@@ -2,6 +2,7 @@
 
 import io
 import warnings
+from functools import cache
 
 import numpy as np
 from PIL import Image, ImageChops, TiffImagePlugin, WebPImagePlugin
@@ -33,7 +34,8 @@ def pillow_header(data: bytes, name: str) -> Header:
     """
     image = _open(data, name)
     exif = _exif(data, name, image)
-    orientation = 1 if name == "tiff" else exif.orientation  # Pillow turns a TIFF itself, its size too
+    # Pillow turns a TIFF itself, its size too; so does the reader of HEIC, whose own boxes count, not its EXIF.
+    orientation = 1 if name in ("tiff", "heic") else exif.orientation
     width, height = image.size if orientation < 5 else image.size[::-1]
     depth = data[24] if name == "png" else 8  # Pillow calls 16-bit RGB "RGB" too (PNG 1.2, 11.2.2)
     plain = image.mode in ("L", "RGB") and depth == 8 and "transparency" not in image.info
@@ -62,7 +64,18 @@ def cmyk_jpeg_pixels(data: bytes, inverted: bool) -> Pixels:
 
 
 def _open(data: bytes, name: str) -> Image.Image:
+    if name == "heic":
+        _register_heif()
+        name = "heif"
     return Image.open(io.BytesIO(data), formats=(name,))
+
+
+@cache
+def _register_heif() -> None:
+    import pillow_heif
+
+    pillow_heif.options.DECODE_THREADS = 1  # workers are many already
+    pillow_heif.register_heif_opener()
 
 
 def _exif(data: bytes, name: str, image: Image.Image) -> Exif:

@@ -55,6 +55,7 @@ class PartitionStatus:
         failed: Reason -> rows without a result.
         waiting: Whether ``stale`` names what it waits for: it is computed again unless that comes out as it was.
         vanished: Rows of images that are listed no longer.
+        dated_by: Of ``images``: rung of the dating ladder -> images that it dated.
     """
 
     table: str
@@ -64,6 +65,7 @@ class PartitionStatus:
     failed: Mapping[str, int] = field(default_factory=dict)
     waiting: bool = False
     vanished: int = 0
+    dated_by: Mapping[str, int] = field(default_factory=dict)
 
 
 def render_summary(summary: RunSummary) -> RenderableType:
@@ -97,7 +99,10 @@ def render_status(rows: Sequence[PartitionStatus], details: bool = True) -> Rend
     """
     if not rows:
         return "nothing is committed yet"
-    parts: list[Table] = [_totals(rows)]
+    parts: list[RenderableType] = [_totals(rows)]
+    dated_by = sum((Counter(one.dated_by) for one in rows), Counter[str]())
+    if dated_by:
+        parts.append(f"Images dated by {joined(dated_by.most_common())}\n")
     if details:
         lines = [
             (one.table, _partition(one.partition), _rows(one.rows), one.stale or "up to date", _lost([one]))

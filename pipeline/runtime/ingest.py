@@ -30,7 +30,7 @@ from pipeline.stages.ingest import IngestParams, SourceParams, flag_duplicates
 from pipeline.storage import without_secrets
 from pipeline.tablestore import TableStore
 
-VERSION = 2
+VERSION = 3
 
 _KNOWN = ("image_id", "object_version", "reason", "vanished")
 

@@ -69,7 +69,7 @@ def look_up(filesystem: FileSystem, paths: list[str]) -> dict[str, Entry]:
 
 
 def other_suffixes(keys: Iterable[str]) -> str:
-    """How many objects of which kind were passed over, for a message: ``12 .txt, 3 .heic``."""
+    """How many objects of which kind were passed over, for a message: ``12 .txt, 3 .psd``."""
     kinds = Counter(os.path.splitext(key)[1].lower() or "without a suffix" for key in keys)  # noqa: PTH122  (a key)
     return ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items(), key=lambda one: (-one[1], one[0]))[:4])
 

@@ -82,8 +82,10 @@ class _Seen:
             self._stale.add((table.name, partition))
         rows, failed = (None, {}) if manifest is None else (manifest.rows, dict(manifest.failed))
         waiting = stale is None and waits is not None
-        vanished = _vanished(self.context.store(table), partition, manifest) if table is schemas.IMAGES else 0
-        self.rows.append(PartitionStatus(table.name, partition, rows, stale or waits, failed, waiting, vanished))
+        store, images = self.context.store(table), table is schemas.IMAGES
+        vanished = _vanished(store, partition, manifest) if images else 0
+        dated = _dated_by(store, partition, manifest) if images else {}
+        self.rows.append(PartitionStatus(table.name, partition, rows, stale or waits, failed, waiting, vanished, dated))
 
     def waits(self, reads: Iterable[tuple[Table, str]]) -> str | None:
         """The first that is stale of what is read, for a person."""
@@ -123,6 +125,14 @@ def _vanished(store: TableStore, partition: str, manifest: Manifest | None) -> i
     if manifest.content["vanished"] == content_digests(none)["vanished"]:
         return 0
     return int(pc.sum(store.read(partition, ["vanished"], manifest)["vanished"]).as_py() or 0)
+
+
+def _dated_by(store: TableStore, partition: str, manifest: Manifest | None) -> dict[str, int]:
+    """Rung of the dating ladder -> images that it dated; ``nothing`` for those without a clue."""
+    if manifest is None:
+        return {}
+    counts = store.read(partition, ["captured_at_source"], manifest)["captured_at_source"].value_counts()
+    return {one["values"] or "nothing": one["counts"] for one in counts.to_pylist()}
 
 
 def _rows(store: TableStore) -> int:

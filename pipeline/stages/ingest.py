@@ -42,7 +42,9 @@ _SMALL_BYTES = 2**16
 _SMALL_PIXELS = 2**19
 """Bytes of pixels up to which it is worth trying a lossless encoding (some 418 x 418 pixels)."""
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif")
+IMAGE_SUFFIXES = tuple(
+    ".jpg .jpeg .jpe .jfif .png .webp .tif .tiff .bmp .gif .avif .heic .heif .hif".split()  # noqa: SIM905  # legible
+)
 
 
 class SourceParams(Params):
@@ -80,7 +82,8 @@ class IngestParams(SourceParams):
     max_bytes: int = Field(2**28, ge=1, description="An object with more bytes is not read.")
     plausible_dates: tuple[dt.date, dt.date] = Field(
         (dt.date(1901, 1, 1), dt.date(2100, 12, 31)),
-        description="First and last day that a capture time may lie on; otherwise the next source of a date is tried.",
+        description="First and last day that a capture time may lie on; otherwise it is set aside, which the row's "
+        "detail says, and the next source of a date is tried.",
     )
     date_from_modified: bool = Field(
         False, description="Whether an image without any other date gets the object's modification time."
@@ -96,8 +99,10 @@ class IngestParams(SourceParams):
     on_vanished: Literal["mark", "drop"] = Field(
         "mark", description="An image that is listed no longer: mark it and keep its row, or drop the row."
     )
-    period: Literal["day", "week", "month", "quarter", "year"] = Field(
-        "day", description="What one date covers: day, week, month, quarter or year."
+    period: Literal["day", "week", "month", "quarter", "year"] | Annotated[int, Field(ge=1, le=365)] = Field(
+        "day",
+        description="What one date covers: day, week, month, quarter, year, or a number of days (counted from Monday, "
+        "1970-01-05).",
     )
 
     @field_validator("timezone")
@@ -155,6 +160,8 @@ def ingest(objects: pa.Table, params: IngestParams) -> pa.Table:
         image, header = _read(row, params, scratch)
         images.append(image)
         dates.append(_date(row, header, rules))
+        if dates[-1].set_aside is not None:
+            image.setdefault("detail", f"{dates[-1].set_aside} is not within ingest.plausible_dates")
     return _table(objects, images, dates, params)
 
 

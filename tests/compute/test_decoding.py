@@ -1,9 +1,11 @@
 import io
 import struct
+import sys
 import zlib
 from collections.abc import Callable
 
 import numpy as np
+import pillow_heif
 import pytest
 from PIL import Image
 
@@ -11,6 +13,7 @@ from pipeline.compute.decoding import Limits, decode, guarded, open_pixels, read
 from pipeline.compute.pixels import encode
 from pipeline.compute.reasons import Flaw, Reason
 from tests.pictures import exif, photo, quadrants, saved
+from tests.raw import dng
 
 LIMITS = Limits(max_bytes=2**24, max_pixels=10**6)
 
@@ -191,6 +194,38 @@ def test_every_orientation_in_every_format_comes_out_upright(name: str, orientat
         assert greatest_difference(decoded.rgb[y, x], picture[y, x]) <= 12
 
 
+def test_a_heic_is_turned_by_its_own_boxes_and_dated_by_its_exif() -> None:
+    pillow_heif.register_heif_opener()
+    data = saved(quadrants(), "HEIF", quality=95, exif=exif(6, t36867="2024:01:05 10:15:30"))
+    decoded = decode(data, LIMITS)
+    assert (decoded.header.format, decoded.header.exif.original) == ("heic", "2024:01:05 10:15:30")
+    with Image.open(io.BytesIO(data)) as seen:
+        assert greatest_difference(decoded.rgb, np.asarray(seen.convert("RGB"))) == 0
+    assert greatest_difference(decoded.rgb[8, 16], np.array((255, 0, 0))) <= 12
+    clear = decode(saved(quadrants().convert("RGBA"), "HEIF"), LIMITS)
+    assert clear.rgb.shape == (32, 64, 3)
+    assert reason_of(data[: len(data) // 2]) in (Reason.CORRUPT, Reason.TRUNCATED)
+
+
+def test_a_camera_raw_is_developed_and_no_thumbnail_is_taken_for_it() -> None:
+    data = dng(orientation=6)
+    header = read_header(data, LIMITS.max_bytes)
+    assert (header.format, header.width, header.height, header.orientation) == ("raw", 64, 96, 1)
+    rgb = decode(data, LIMITS).rgb
+    assert rgb.shape == (96, 64, 3)
+    red, white = rgb[24, 32].astype(int), rgb[72, 32].astype(int)  # left and right, before the turn
+    assert red[0] > red[1] + 30 > red[2] + 30
+    assert white.min() > 200
+    assert reason_of(data[:200]) in (Reason.CORRUPT, Reason.TRUNCATED)
+
+
+def test_a_camera_raw_without_its_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "rawpy", None)
+    with pytest.raises(Flaw, match=r"imagetracks\[raw\]") as caught:
+        decode(dng(), LIMITS)
+    assert caught.value.reason == Reason.UNSUPPORTED_FORMAT
+
+
 def test_exif_after_a_pngs_pixels_counts_too() -> None:
     data = saved(quadrants(), "PNG")
     end = data.index(b"IEND") - 4
@@ -223,7 +258,7 @@ def test_nonsense_exif_does_not_spoil_an_image() -> None:
         (b"<!DOCTYPE html><html>404</html>", Reason.NOT_AN_IMAGE),
         (b"\0" * 100, Reason.NOT_AN_IMAGE),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", Reason.UNSUPPORTED_FORMAT),
-        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", Reason.UNSUPPORTED_FORMAT),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", Reason.CORRUPT),
         (b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom", Reason.UNSUPPORTED_FORMAT),
         (b"8BPS\0\1" + b"\0" * 40, Reason.UNSUPPORTED_FORMAT),
         (b"%PDF-1.4", Reason.UNSUPPORTED_FORMAT),

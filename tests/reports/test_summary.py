@@ -53,6 +53,12 @@ def test_nothing_failed_and_nothing_happened():
     assert "events 0" in lines
 
 
+def test_what_dated_the_images_is_counted_over_the_dates():
+    counts = [{"name": 2, "exif_original": 1000}, {"name": 3, "nothing": 5, "implausible": 1}]
+    rows = [PartitionStatus("images", str(date), 1, dated_by=one) for date, one in enumerate(counts)]
+    assert "Images dated by exif_original 1 000, name 5, nothing 5, implausible 1" in lines_of(render_status(rows))
+
+
 def test_state_by_table_and_by_partition():
     lines = lines_of(render_status(STATUS))
     assert "images 2 partitions 1 005 up to date 6: corrupt 3, empty 3" in lines

@@ -122,7 +122,7 @@ FLAWED = {
     "huge.png": (bomb(30_000, 30_000), "too_many_pixels"),
     "bomb.jpg": (claims(WHOLE, 65_500), "too_many_pixels"),
     "long.jpg": (WHOLE + bytes(2**17), "too_large"),
-    "phone.jpg": (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "unsupported_format"),
+    "phone.jpg": (b"\0\0\0\x0cJXL \r\n" + b"\0" * 40, "unsupported_format"),
     "damaged.png": (saved(photo(), "PNG")[:60] + b"\0" * 500, "corrupt"),
     "vanished.jpg": (WHOLE + b"1", "not_found"),
     "changed.jpg": (WHOLE + b"2", "changed"),

@@ -124,9 +124,9 @@ def test_a_missing_folder_a_file_and_an_empty_folder_are_the_users_mistake(tmp_p
     assert "found a file" in refused(tmp_path / "a.jpg")
     (tmp_path / "empty").mkdir()
     assert "nothing at all" in refused(tmp_path / "empty")
-    for name in ("a.txt", "b.txt", "c.heic", "d"):
+    for name in ("a.txt", "b.txt", "c.psd", "d"):
         (tmp_path / "empty" / name).touch()
-    assert "2 .txt, 1 .heic, 1 without a suffix" in refused(tmp_path / "empty")
+    assert "2 .txt, 1 .psd, 1 without a suffix" in refused(tmp_path / "empty")
 
 
 def test_a_manifest_says_what_is_an_image_when_and_what_else(tmp_path: Path) -> None:

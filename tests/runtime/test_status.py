@@ -80,7 +80,7 @@ CASES: dict[str, tuple[list[str], Callable[[Patch], None], dict[str, str]]] = {
     ),
     "weights": ([], new_weights, {"fingerprints": "weights changed", "projection": "fingerprints changed"}),
     "extractor": ([], other_preprocessing, {"fingerprints": "extractor changed"}),
-    "version of ingest": ([], ingest_version, {"images": "version 2 -> 7", "fingerprints": "waits for images"}),
+    "version of ingest": ([], ingest_version, {"images": "version 3 -> 7", "fingerprints": "waits for images"}),
     "version of fingerprints": ([], fingerprints_version, {"fingerprints": "version 1 -> 7"}),
     "version of fit": ([], fit_version, {"projection": "version 1 -> 7", "neighbors": "waits for projection"}),
     "version of cluster": ([], cluster_version, {"clusters": "version 1 -> 7", "links": "waits for clusters"}),
@@ -127,6 +127,7 @@ def test_vanished_images_are_counted(tmp_path: Path) -> None:
     assert [row.vanished for row in rows if row.table == "images"] == [2, 0, 0]
     assert survey.summarize(context).vanished == 2
     assert "0; 2 vanished" in plain(render_status(rows))
+    assert "Images dated by exif_original 24" in plain(render_status(rows))
 
 
 def test_what_waits_is_told_from_what_is_stale() -> None:

@@ -202,7 +202,10 @@ def test_how_dates_are_read_can_be_set() -> None:
     zoned = one(data, IngestParams(timezone="Asia/Tokyo"), date_value="2024-05-05T20:00:00Z")
     assert (zoned["captured_at"], zoned["utc_offset_minutes"]) == (dt.datetime(2024, 5, 6, 5, 0), 540)
     late = IngestParams(plausible_dates=(dt.date(2024, 6, 1), dt.date(2024, 7, 1)))
-    assert one(data, late)["date"] == UNDATED
+    aside = one(data, late)
+    assert (aside["date"], aside["captured_at_source"], aside["reason"]) == (UNDATED, "implausible", None)
+    assert aside["detail"] == "exif_original 2024-05-05 03:15:30 is not within ingest.plausible_dates"
+    assert one(data, IngestParams(period=7))["date"] == one(data, IngestParams(period="week"))["date"] == "2024-04-29"
 
 
 @pytest.mark.parametrize(
@@ -215,6 +218,8 @@ def test_how_dates_are_read_can_be_set() -> None:
         {"timezone": "Mars/Olympus"},
         {"timezone": "../../etc/passwd"},
         {"period": "decade"},
+        {"period": 0},
+        {"period": 366},
         {"plausible_dates": ("1900-01-01", "2000-01-01")},
         {"plausible_dates": ("2001-01-01", "2000-01-01")},
         {"unknown": 1},
