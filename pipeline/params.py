@@ -12,3 +12,8 @@ class Params(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    def read_by(self, stage: str) -> frozenset[str]:
+        """The keys whose values change what ``stage`` writes: those are in its digest.  Here all of them."""
+        del stage
+        return frozenset(type(self).model_fields)

@@ -226,6 +226,7 @@ ASSIGNMENTS = Table(
         Column("cluster_id", ID, "The cluster it is in; null for an image without a vector.", True),
         Column("similarity_to_center", pa.float32(), "Cosine to the cluster's center.", True),
         Column("silhouette", pa.float32(), "Simplified silhouette, -1 to 1; null with a single cluster.", True),
+        Column("noise", pa.bool_(), "The method put it in no cluster: it is one of its own.", True),
     ),
 )
 
@@ -243,6 +244,8 @@ CLUSTERS = Table(
         Column("cohesion", pa.float32(), "Mean cosine of the members to the center; 1 for a single image."),
         Column("nearest_cluster_id", ID, "The cluster of this date with the nearest center.", True),
         Column("nearest_similarity", pa.float32(), "Cosine of the two centers.", True),
+        Column("noise", pa.bool_(), "An image that the method put in no cluster."),
+        Column("reported", pa.bool_(), "It has cluster.min_cluster_size members; reports leave out what has not."),
     ),
 )
 

@@ -1,12 +1,18 @@
-"""Average linkage of a date, cut at a similarity or at a number of clusters."""
+"""Agglomerative clustering of a date: a tree of merges, and ways to cut it."""
+
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.cluster.hierarchy import linkage
+from scipy.cluster.hierarchy import fcluster, linkage
+from scipy.spatial.distance import pdist
 
-from pipeline.compute.dendrogram import average_linkage, graph_edges, labels_of
-from pipeline.compute.knn import Search, distinct_rows
-from pipeline.compute.task import ClusteringTask
+from pipeline.compute.dendrogram import average_linkage
+from pipeline.compute.graphs import union_edges
+from pipeline.compute.knn import Search
+from pipeline.compute.task import FLOAT_SLACK, ClusteringTask, Settings, height_of
+from pipeline.compute.trees import expand, labels_of
+from pipeline.errors import UserError
 
 Int64s = npt.NDArray[np.int64]
 Float32s = npt.NDArray[np.float32]
@@ -14,39 +20,107 @@ Float64s = npt.NDArray[np.float64]
 
 _BLOCK_ROWS = 1024
 """Rows of the distance matrix at a time: bounds memory, has no influence on the result."""
+_WIDEST = 2.0
+"""The largest distance of unit vectors, of both metrics: what ``sim`` is a fraction of on the fixed scale."""
+
+
+@dataclass(frozen=True)
+class Tree:
+    """SciPy's linkage matrix ``lines`` (n - 1, 4), and the date's largest distance, in the metric's unit."""
+
+    lines: Float64s
+    largest: float
 
 
 def agglomerative(task: ClusteringTask) -> Int64s:
-    """Label each row (n,): merged while the average similarity is at least ``similarity``, or to ``num_clusters``.
+    """Label each row (n,): the date's tree, cut.
 
     Equal rows are labelled alike, so there are at most as many clusters as distinct rows.
     """
-    if len(task.vectors) == 1:
-        return np.zeros(1, dtype=np.int64)
-    points, group = distinct_rows(task.vectors)
-    if len(points) == 1:
-        return group
-    if len(task.vectors) <= task.dense_below:
-        labels = _cut(linkage(condensed_distances(task.vectors), method="average"), task, len(points))
-        _, first = np.unique(group, return_index=True)
-        return np.asarray(labels[first[group]], dtype=np.int64)
+    _, group = task.points()
+    return cut(grow(task, group), task.settings, group)
+
+
+def grow(task: ClusteringTask, group: Int64s) -> Tree:
+    """Merge everything: from all pairs up to ``dense_below`` rows, above along the neighbour graph.
+
+    Raises:
+        UserError: linkage or metric need all pairs, and there are more rows than that.
+    """
+    size, settings = len(task.vectors), task.settings
+    if size == 1:
+        return Tree(np.zeros((0, 4)), 0.0)
+    if size <= settings.dense_below:
+        distances = condensed_distances(task.vectors, metric_of(settings))
+        largest = float(distances.max())
+        return Tree(linkage(distances, method=settings.linkage), largest)
+    needs_all_pairs(settings, size)
+    points, _ = task.points()
     sizes = np.bincount(group, minlength=len(points))
-    search = Search(seed=task.seed, threads=task.threads, gpu=task.gpu)
-    tree = average_linkage(points, sizes, graph_edges(task.neighbors, group), search)
-    return _cut(tree, task, len(points))[group]
+    search = Search(seed=settings.seed, threads=task.threads, gpu=task.gpu)
+    lines = np.zeros((0, 4))
+    if len(points) > 1:
+        lines = average_linkage(points, sizes, union_edges(task.neighbors, group), search)
+    lines = expand(lines, group)
+    if metric_of(settings) == "euclidean":
+        lines[:, 2] = np.sqrt(2.0 * lines[:, 2])
+    return Tree(lines, float(lines[-1, 2]))
 
 
-def _cut(tree: Float64s, task: ClusteringTask, num_distinct: int) -> Int64s:
-    """Keep the merges up to the asked height, or all but the last ``num_clusters`` - 1."""
-    if task.similarity is not None:
-        # Rounding must not part what is exactly as similar as asked.
-        return labels_of(tree, tree[:, 2] <= 1.0 - task.similarity + 1e-6)
-    wanted = min(task.num_clusters or 1, num_distinct)
-    return labels_of(tree, np.arange(len(tree)) < len(tree) + 1 - wanted)
+def cut(tree: Tree, settings: Settings, group: Int64s) -> Int64s:
+    """Label each row (n,) by the branches that the settings' criterion leaves whole; ``group``: equal rows."""
+    lines, metric = tree.lines, metric_of(settings)
+    if len(lines) == 0:
+        return np.zeros(1, dtype=np.int64)
+    if settings.num_clusters is not None:
+        wanted = min(settings.num_clusters, int(group.max()) + 1)
+        labels = labels_of(lines, np.arange(len(lines)) < len(lines) + 1 - wanted)
+    elif settings.criterion == "inconsistent" and settings.distance is not None:
+        labels = fcluster(lines, settings.distance, "inconsistent").astype(np.int64)
+    else:
+        labels = labels_of(lines, lines[:, 2] <= _height(tree, settings, metric))
+    _, first = np.unique(group, return_index=True)
+    return np.asarray(labels[first[group]], dtype=np.int64)
 
 
-def condensed_distances(vectors: Float32s) -> Float64s:
-    """Cosine distances 1 - x.y of all pairs in SciPy's condensed order, float64; 8 bytes a pair."""
+def _height(tree: Tree, settings: Settings, metric: str) -> float:
+    """Up to which height merges are kept."""
+    if settings.distance is not None:
+        return settings.distance
+    if settings.sim is None:
+        return height_of(settings.similarity if settings.similarity is not None else 1.0, metric)
+    if settings.sim == 0:
+        return np.inf
+    widest = _WIDEST if settings.sim_scale == "fixed" else tree.largest
+    return widest * (1.0 - settings.sim) + FLOAT_SLACK * (settings.sim < 1)
+
+
+def metric_of(settings: Settings) -> str:
+    """The metric of the tree: Ward's criterion is of lengths, so for it cosine means those of the unit vectors."""
+    return "euclidean" if settings.linkage == "ward" and settings.metric == "cosine" else settings.metric
+
+
+def needs_all_pairs(settings: Settings, count: int) -> None:
+    """Refuse a metric that the neighbour graph does not have.
+
+    Raises:
+        UserError: names the setting.
+    """
+    if settings.metric not in ("cosine", "euclidean"):
+        raise UserError(
+            f"cluster.metric {settings.metric} reads all pairs of images: {count} on a date, cluster.dense_below is "
+            f"{settings.dense_below}\nuse cosine or euclidean, or raise cluster.dense_below (8 bytes a pair)"
+        )
+
+
+def condensed_distances(vectors: Float32s, metric: str = "cosine") -> Float64s:
+    """Distances of all pairs of rows (n, d) in SciPy's condensed order, float64; 8 bytes a pair.
+
+    Of unit vectors: cosine is 1 - x.y, euclidean the root of twice that, both from one matrix product; other metrics
+    are SciPy's ``pdist``.
+    """
+    if metric not in ("cosine", "euclidean"):
+        return np.asarray(pdist(vectors.astype(np.float64), metric))  # type: ignore[call-overload]  # any of its names
     size = len(vectors)
     distances = np.empty(size * (size - 1) // 2)
     for start in range(0, size, _BLOCK_ROWS):
@@ -56,4 +130,8 @@ def condensed_distances(vectors: Float32s) -> Float64s:
             begin = i * size - i * (i + 1) // 2
             distances[begin : begin + size - 1 - i] = row[offset + 1 :]
     np.subtract(1.0, distances, out=distances)
-    return np.maximum(distances, 0.0, out=distances)
+    np.maximum(distances, 0.0, out=distances)
+    if metric == "euclidean":
+        np.multiply(distances, 2.0, out=distances)
+        np.sqrt(distances, out=distances)
+    return distances

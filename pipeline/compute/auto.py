@@ -7,18 +7,20 @@ and cuts out the branches that :mod:`pipeline.compute.isolation` takes for sever
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.compute.dendrogram import average_linkage, graph_edges, labels_of
+from pipeline.compute.dendrogram import average_linkage
+from pipeline.compute.graphs import union_edges
 from pipeline.compute.isolation import isolated_branches
-from pipeline.compute.knn import Search, distinct_rows
+from pipeline.compute.knn import Search
 from pipeline.compute.task import ClusteringTask
+from pipeline.compute.trees import labels_of
 
 
 def auto(task: ClusteringTask) -> npt.NDArray[np.int64]:
     """Label each row (n,); rows with equal vectors are one point of the tree and share a label."""
-    points, group = distinct_rows(task.vectors)
+    points, group = task.points()
     if len(points) == 1:
         return group
     sizes = np.bincount(group, minlength=len(points))
-    search = Search(seed=task.seed, threads=task.threads, gpu=task.gpu)
-    tree = average_linkage(points, sizes, graph_edges(task.neighbors, group), search)
+    search = Search(seed=task.settings.seed, threads=task.threads, gpu=task.gpu)
+    tree = average_linkage(points, sizes, union_edges(task.neighbors, group), search)
     return labels_of(tree, isolated_branches(tree))[group]

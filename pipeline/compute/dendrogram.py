@@ -10,7 +10,9 @@ have halved.
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.compute.graphs import distinct_pairs, union_edges
 from pipeline.compute.knn import Search, neighbor_graph
+from pipeline.compute.trees import sizes_below
 
 Int64s = npt.NDArray[np.int64]
 Float32s = npt.NDArray[np.float32]
@@ -65,28 +67,9 @@ def average_linkage(points: Float32s, sizes: Int64s, edges: Int64s, search: Sear
         sums, weights = _merge_on_graph(sums, weights, edges, merges)
         if len(sums) > _ALL_PAIRS:
             means = (sums / weights[:, None]).astype(np.float32)
-            edges = graph_edges(neighbor_graph(means, _GRAPH_NEIGHBORS, search)[0], np.arange(len(means)))
+            edges = union_edges(neighbor_graph(means, _GRAPH_NEIGHBORS, search)[0], np.arange(len(means)))
     _merge_all_pairs(sums, weights, merges)
     return _in_scipy_form(merges, len(points))
-
-
-def graph_edges(neighbors: Int64s, group: Int64s) -> Int64s:
-    """Return the distinct pairs (m, 2) of groups that a graph (rows with their neighbours, -1 for none) connects."""
-    rows = np.repeat(np.arange(len(neighbors)), neighbors.shape[1])
-    others = neighbors.reshape(-1)
-    rows, others = rows[others >= 0], others[others >= 0]
-    return _distinct_pairs(group[rows], group[others])
-
-
-def _distinct_pairs(left: Int64s, right: Int64s) -> Int64s:
-    low, high = np.minimum(left, right), np.maximum(left, right)
-    differ = low != high
-    if not differ.any():
-        return np.zeros((0, 2), dtype=np.int64)
-    span = int(high.max()) + 1
-    keys = np.sort(low[differ] * span + high[differ])  # np.unique's hashing takes four times as long
-    keys = keys[np.concatenate([[True], keys[1:] != keys[:-1]])]
-    return np.stack([keys // span, keys % span], axis=1)
 
 
 def _merge_on_graph(sums: Float64s, weights: Float64s, edges: Int64s, merges: _Merges) -> tuple[Float64s, Float64s]:
@@ -117,7 +100,7 @@ def _contract(edges: Int64s, similarity: Float64s, target: Int64s, changed: Int6
     is_changed[changed] = True
     ends = np.sort(target[edges], axis=1)
     touched = is_changed[ends].any(axis=1)
-    renewed = _distinct_pairs(*ends[touched].T)
+    renewed = distinct_pairs(*ends[touched].T)
     both = np.concatenate([ends[~touched], renewed])
     values = np.concatenate([similarity[~touched], np.full(len(renewed), np.nan)])
     return both, values
@@ -197,22 +180,5 @@ def _in_scipy_form(merges: _Merges, count: int) -> Float64s:
         tree[:, column] = np.where(part < count, part, count + place[np.maximum(part - count, 0)])
     tree[:, :2].sort(axis=1)
     tree[:, 2] = heights[order]
-    below = np.ones(count + len(order))
-    for step, (first, second) in enumerate(tree[:, :2].astype(np.int64)):
-        below[count + step] = below[first] + below[second]
-    tree[:, 3] = below[count:]
+    tree[:, 3] = sizes_below(tree)
     return tree
-
-
-def labels_of(tree: Float64s, chosen: npt.NDArray[np.bool_]) -> Int64s:
-    """Label the n points by the topmost ``chosen`` line (n - 1,) above them, and by themselves where there is none."""
-    count = len(tree) + 1
-    owner = np.arange(2 * count - 1)
-    inside = np.zeros(2 * count - 1, dtype=bool)
-    for step in range(len(tree) - 1, -1, -1):
-        node = count + step
-        if inside[node] or chosen[step]:
-            parts = tree[step, :2].astype(np.int64)
-            owner[parts] = owner[node]
-            inside[parts] = True
-    return owner[:count]

@@ -4,7 +4,7 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.compute.knn import Search, distinct_rows, nearest
+from pipeline.compute.knn import Search, nearest
 from pipeline.compute.task import ClusteringTask
 
 _ITERATIONS = 25
@@ -17,8 +17,8 @@ def kmeans(task: ClusteringTask) -> npt.NDArray[np.int64]:
 
     With at least as many clusters asked for as there are distinct rows, each distinct row is a cluster of its own.
     """
-    wanted = task.num_clusters or 1
-    points, group = distinct_rows(task.vectors)
+    wanted = task.settings.num_clusters or 1
+    points, group = task.points()
     if wanted >= len(points):
         return group
     faiss.omp_set_num_threads(task.threads)
@@ -26,7 +26,7 @@ def kmeans(task: ClusteringTask) -> npt.NDArray[np.int64]:
         task.vectors.shape[1],
         wanted,
         niter=_ITERATIONS,
-        seed=task.seed + 1,  # FAISS' generator does not take 0 for a seed
+        seed=task.settings.seed + 1,  # FAISS' generator does not take 0 for a seed
         spherical=True,
         gpu=task.gpu,
         min_points_per_centroid=1,

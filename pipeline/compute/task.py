@@ -1,9 +1,57 @@
-"""What a clusterer is given."""
+"""What a clusterer is given, and what every clusterer does with it alike."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+
+from pipeline.compute.knn import distinct_rows
+
+Linkage = Literal["average", "complete", "ward", "single"]
+FLOAT_SLACK = 1e-6
+"""Rounding must not part what is exactly as similar as asked."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings of all clusterers; which of them a method reads: ``stages.cluster.READ``.
+
+    Args:
+        num_clusters: How many clusters.
+        similarity: Similarity that joins two images, or on average two clusters; of ``metric`` cosine or euclidean.
+        distance: The same as a distance of ``metric``.
+        sim: The same on a scale of 0 (one cluster) to 1 (every image alone).
+        sim_scale: What ``sim`` is a fraction of: the metric's whole range, or the date's largest distance.
+        criterion: What ``distance`` bounds: the height of merges, or SciPy's inconsistency coefficient.
+        linkage: Of agglomerative.
+        metric: cosine, euclidean, or another that SciPy knows.
+        min_cluster_size: Of HDBSCAN, at least 2.
+        min_samples: Images as similar as asked, itself counted, that make an image a core of DBSCAN or HDBSCAN.
+        resolution: Of leiden: higher gives more clusters.
+        spherical: Whether the centers of k-means have unit length.
+        restarts: Of k-means; the one with the least sum of squares is kept.
+        train_points: Points a center that k-means is trained on, at most; 0: all.
+        dense_below: Images up to which all pairs are read; above, those of the neighbour graph.
+        seed: Of every random choice.
+    """
+
+    num_clusters: int | None = None
+    similarity: float | None = None
+    distance: float | None = None
+    sim: float | None = None
+    sim_scale: Literal["fixed", "dendrogram"] = "fixed"
+    criterion: Literal["distance", "inconsistent"] = "distance"
+    linkage: Linkage = "average"
+    metric: str = "cosine"
+    min_cluster_size: int = 1
+    min_samples: int = 3
+    resolution: float = 1.0
+    spherical: bool = True
+    restarts: int = 1
+    train_points: int = 256
+    dense_below: int = 16_000
+    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -14,20 +62,31 @@ class ClusteringTask:
         vectors: Unit vectors (or zeros) float32 (n, d), n >= 1, in the order of their ids.
         neighbors: Row numbers of each row's nearest others, int64 (n, k), best first; -1 where there are fewer.
         similarities: Their cosines, float32 (n, k); anything where ``neighbors`` is -1.
-        num_clusters: Asked of ``kmeans``, and of ``agglomerative`` unless ``similarity`` is.
-        similarity: Average similarity below which ``agglomerative`` merges no more.
-        dense_below: Images up to which ``agglomerative`` reads all pairs; above, those of the neighbour graph.
-        seed: Of every random choice.
+        settings: Of the methods.
         threads: For FAISS.
-        gpu: Run FAISS on the first GPU.
+        gpu: Run FAISS on the GPUs.
     """
 
     vectors: npt.NDArray[np.float32]
     neighbors: npt.NDArray[np.int64]
     similarities: npt.NDArray[np.float32]
-    num_clusters: int | None = None
-    similarity: float | None = None
-    dense_below: int = 16_000
-    seed: int = 0
+    settings: Settings = field(default_factory=Settings)
     threads: int = 1
     gpu: bool = False
+
+    def points(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+        """The distinct vectors in the order of their first occurrence, and for each row (n,) its point's number."""
+        return distinct_rows(self.vectors)
+
+
+def reach(settings: Settings) -> float:
+    """The distance of ``settings.metric`` up to which two images are as similar as asked, rounding allowed for."""
+    if settings.distance is not None:
+        return settings.distance
+    return height_of(settings.similarity if settings.similarity is not None else 1.0, settings.metric)
+
+
+def height_of(similarity: float, metric: str) -> float:
+    """The distance that a similarity is: 1 - s of cosine, of euclidean the length whose half square that is."""
+    cosine = 1.0 - similarity + FLOAT_SLACK
+    return float(np.sqrt(2.0 * cosine)) if metric == "euclidean" else cosine

@@ -93,7 +93,7 @@ def plan_date(context: Context, stage: Stage, dates: list[str], index: int) -> W
     for read in stage.reads:
         if read.where in ("same", "model") and not read.optional and not sources[read.name].partitions:
             return None
-    inputs = {"version": str(stage.version), **parameters(stage.section, _params(context, stage))}
+    inputs = {"version": str(stage.version), **_parameters(context, stage)}
     inputs.update({name: digest(source.digest()) for name, source in sources.items()})
     return Work(stage, dates[index], sources, inputs)
 
@@ -189,6 +189,12 @@ def _wanted(context: Context, read: Read, dates: list[str], index: int) -> list[
 
 def _params(context: Context, stage: Stage) -> Params | None:
     return None if stage.section is None else getattr(context.config, stage.section)
+
+
+def _parameters(context: Context, stage: Stage) -> dict[str, str]:
+    params = _params(context, stage)
+    unread = frozenset(type(params).model_fields) - params.read_by(stage.name) if params else frozenset()
+    return parameters(stage.section, params, unread)
 
 
 def _batches(rows: pa.Table) -> Iterator[pa.Table]:

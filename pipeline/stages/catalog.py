@@ -118,7 +118,7 @@ NEIGHBORS = Stage(
 
 CLUSTER = Stage(
     name="cluster",
-    version=1,
+    version=2,
     section="cluster",
     reads=(
         _FINGERPRINTS,
@@ -136,7 +136,11 @@ LINK = Stage(
     version=2,
     section="link",
     reads=(
-        Read("clusters", schemas.CLUSTERS, tuple(schemas.CLUSTERS.names)),
+        Read(
+            "clusters",
+            schemas.CLUSTERS,
+            ("cluster_id", "num_images", "medoid_image_id", "center", "exemplar_image_ids"),
+        ),
         _FINGERPRINTS,
         _MODEL,
         Read("states", schemas.LINK_STATE, tuple(schemas.LINK_STATE.names), "before"),

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -16,6 +17,38 @@ from pipeline.stages.vectors import to_column
 
 if TYPE_CHECKING:
     from pipeline.compute.clustering import Description
+    from pipeline.compute.task import Settings
+
+Method = Literal["auto", "kmeans", "agglomerative", "dbscan", "hdbscan", "leiden", "components", "chinese_whispers"]
+Metric = Literal[
+    "cosine", "euclidean", "cityblock", "chebyshev", "canberra", "braycurtis", "correlation", "sqeuclidean"
+]
+
+NEEDED: dict[str, tuple[str, ...]] = {
+    "kmeans": ("num_clusters",),
+    "agglomerative": ("num_clusters", "similarity", "distance", "sim"),
+    "dbscan": ("similarity", "distance"),
+    "components": ("similarity",),
+    "chinese_whispers": ("similarity",),
+}
+"""Method -> the keys of which it needs exactly one."""
+
+_MEASURED = ("agglomerative", "dbscan", "hdbscan")
+
+READ: dict[str, tuple[str, ...]] = {
+    "auto": ("seed",),
+    "kmeans": ("num_clusters", "seed"),
+    "agglomerative": (
+        *("num_clusters", "similarity", "distance", "sim", "sim_scale", "criterion"),
+        *("linkage", "metric", "dense_below", "seed"),
+    ),
+    "dbscan": ("similarity", "distance", "metric", "min_samples", "dense_below"),
+    "hdbscan": ("metric", "min_cluster_size", "min_samples", "dense_below"),
+    "leiden": ("similarity", "resolution", "seed"),
+    "components": ("similarity",),
+    "chinese_whispers": ("similarity",),
+}
+"""Method -> the keys that change its clusters."""
 
 Int64s = npt.NDArray[np.int64]
 Float32s = npt.NDArray[np.float32]
@@ -24,27 +57,82 @@ Float32s = npt.NDArray[np.float32]
 class ClusterParams(Params):
     """Parameters of the clustering of a date."""
 
-    method: Literal["auto", "kmeans", "agglomerative"] = Field(
+    method: Method = Field(
         "auto",
-        description="auto needs no other key; kmeans needs num_clusters; agglomerative num_clusters or similarity.",
+        description="auto needs no other key; the others need those that name them, as far as they have no value.",
     )
-    num_clusters: int | None = Field(None, ge=1, description="Clusters a date, for kmeans and agglomerative.")
+    num_clusters: int | None = Field(None, ge=1, description="Clusters a date, of kmeans and agglomerative.")
     similarity: float | None = Field(
-        None, ge=-1.0, le=1.0, description="Average similarity below which agglomerative merges no more."
+        None,
+        ge=-1.0,
+        le=1.0,
+        description="Similarity from which agglomerative merges (of two clusters, by its linkage), and from which two "
+        "images are neighbours of dbscan, components, chinese_whispers and leiden; metric cosine or euclidean.",
     )
+    distance: float | None = Field(
+        None, gt=0, description="In place of similarity, of agglomerative and dbscan: a distance of the metric."
+    )
+    sim: float | None = Field(
+        None,
+        ge=0.0,
+        le=1.0,
+        description="In place of similarity, of agglomerative: 0 one cluster, 1 every image alone.",
+    )
+    sim_scale: Literal["fixed", "dendrogram"] = Field(
+        "fixed",
+        description="What sim is a fraction of: fixed, the metric's whole range (0 to 2), the same on every date; "
+        "dendrogram, the largest distance of the date.",
+    )
+    criterion: Literal["distance", "inconsistent"] = Field(
+        "distance", description="What distance bounds, of agglomerative: merges' heights, or SciPy's inconsistency."
+    )
+    linkage: Literal["average", "complete", "ward", "single"] = Field("average", description="Of agglomerative.")
+    metric: Metric = Field(
+        "cosine",
+        description="Of agglomerative, dbscan and hdbscan; up to dense_below images any of these, above cosine and "
+        "euclidean. ward takes lengths: cosine and euclidean are one to it.",
+    )
+    min_cluster_size: int = Field(
+        1, ge=1, description="Smaller clusters are kept and left out of reports; hdbscan makes none (of less than 2)."
+    )
+    min_samples: int = Field(
+        3, ge=1, description="Images within reach, itself counted, that make a core of dbscan and hdbscan."
+    )
+    resolution: float = Field(1.0, gt=0, description="Of leiden: more clusters the higher it is.")
     dense_below: int = Field(
-        16_000, ge=0, description="Images a date up to which agglomerative reads all pairs (8 bytes each, twice)."
+        16_000,
+        ge=0,
+        description="Images a date up to which agglomerative, dbscan and hdbscan read all pairs (8 bytes each, twice: "
+        "2 GB at 16 000); above, those of the neighbour graph.",
     )
     num_exemplars: int = Field(5, ge=1, le=100, description="Members that stand for a cluster's looks, at most.")
-    seed: int = Field(0, ge=0, description="Seed of kmeans.")
+    seed: int = Field(0, ge=0, description="Of kmeans and leiden.")
 
     @model_validator(mode="after")
     def _has_what_the_method_needs(self) -> "ClusterParams":
-        if self.method == "kmeans" and self.num_clusters is None:
-            raise ValueError("cluster.method kmeans needs cluster.num_clusters")
-        if self.method == "agglomerative" and (self.num_clusters is None) == (self.similarity is None):
-            raise ValueError("cluster.method agglomerative needs one of cluster.similarity and cluster.num_clusters")
+        needed = NEEDED.get(self.method, ())
+        given = [key for key in needed if getattr(self, key) is not None]
+        if needed and len(given) != 1:
+            names = " or ".join(f"cluster.{key}" for key in needed)
+            found = f"; found {', '.join(given)}" if given else ""
+            raise ValueError(f"cluster.method {self.method} needs {'one of ' * (len(needed) > 1)}{names}{found}")
+        self._refuse_similarity_of_other_metrics()
         return self
+
+    def _refuse_similarity_of_other_metrics(self) -> None:
+        if self.method not in _MEASURED or self.metric in ("cosine", "euclidean"):
+            return
+        if self.linkage == "ward" and self.method == "agglomerative":
+            raise ValueError(f"cluster.linkage ward needs cluster.metric euclidean, found {self.metric}")
+        if self.similarity is not None:
+            raise ValueError(f"cluster.metric {self.metric} has no similarity: give cluster.distance")
+        if self.sim is not None and self.sim_scale == "fixed":
+            raise ValueError(f"cluster.metric {self.metric} has no fixed scale: set cluster.sim_scale=dendrogram")
+
+    def read_by(self, stage: str) -> frozenset[str]:
+        """The keys that the method reads: the others are in no digest."""
+        del stage
+        return frozenset({"method", "min_cluster_size", "num_exemplars", *READ[self.method]})
 
 
 def cluster(  # noqa: PLR0913  (what a date's stage reads, its parameters, its resources)
@@ -75,23 +163,13 @@ def cluster(  # noqa: PLR0913  (what a date's stage reads, its parameters, its r
     every_id = pa.array(sorted(fingerprints["image_id"].to_pylist()), type=pa.string())
     if not image_ids:
         return _assignments(every_id, {}), CLUSTERS.empty([("center", to_column(vectors).type)])
-    from pipeline.compute.clustering import METHODS, canonical_labels, describe, exemplars
+    from pipeline.compute.clustering import NOISE, cluster_rows, describe, exemplars, noise_alone
     from pipeline.compute.knn import Search
     from pipeline.compute.task import ClusteringTask
 
-    found, similarities = _graph(image_ids, neighbors)
-    task = ClusteringTask(
-        vectors,
-        found,
-        similarities,
-        num_clusters=params.num_clusters,
-        similarity=params.similarity,
-        dense_below=params.dense_below,
-        seed=params.seed,
-        threads=threads,
-        gpu=gpu,
-    )
-    labels = canonical_labels(METHODS[params.method](task))
+    task = ClusteringTask(vectors, *_graph(image_ids, neighbors), settings_of(params), threads, gpu)
+    found = cluster_rows(params.method, task)
+    noise, labels = found == NOISE, noise_alone(found)
     described = describe(vectors, labels, Search(seed=params.seed, threads=threads, gpu=gpu))
     chosen = exemplars(vectors, labels, described.to_center, params.num_exemplars)
     ids = np.array(image_ids, dtype=object)
@@ -101,8 +179,18 @@ def cluster(  # noqa: PLR0913  (what a date's stage reads, its parameters, its r
         "cluster_id": cluster_ids[labels],
         "similarity_to_center": described.to_center,
         "silhouette": described.silhouette,
+        "noise": noise,
     }
-    return _assignments(every_id, columns), _clusters(cluster_ids, ids, described, chosen)
+    clusters = _clusters(cluster_ids, ids, described, chosen)
+    is_noise = pa.array(cluster_ids[labels[noise]], pa.string())
+    return _assignments(every_id, columns), _marked(clusters, is_noise, params.min_cluster_size)
+
+
+def settings_of(params: ClusterParams) -> "Settings":
+    """The settings as the methods take them."""
+    from pipeline.compute.task import Settings
+
+    return Settings(**{one.name: getattr(params, one.name) for one in fields(Settings) if hasattr(params, one.name)})
 
 
 def _graph(image_ids: Sequence[str], neighbors: pa.Table) -> tuple[Int64s, Float32s]:
@@ -169,4 +257,12 @@ def _clusters(
         "nearest_cluster_id": nearest_ids,
         "nearest_similarity": pa.array(described.nearest_similarity, mask=alone),
     }
-    return CLUSTERS.check(pa.table(columns).sort_by("cluster_id"))
+    return pa.table(columns).sort_by("cluster_id")
+
+
+def _marked(clusters: pa.Table, noise: pa.Array, min_cluster_size: int) -> pa.Table:
+    """Add which clusters are noise, and which are large enough for reports."""
+    import pyarrow.compute as pc
+
+    rows = clusters.append_column("noise", pc.is_in(clusters["cluster_id"], value_set=noise))
+    return CLUSTERS.check(rows.append_column("reported", pc.greater_equal(rows["num_images"], min_cluster_size)))

@@ -27,10 +27,10 @@ from sklearn.metrics import silhouette_score
 
 from pipeline.compute.agglomerative import condensed_distances
 from pipeline.compute.auto import auto
-from pipeline.compute.dendrogram import labels_of
 from pipeline.compute.knn import Search, neighbor_graph
 from pipeline.compute.scoring.contingency import contingency
 from pipeline.compute.task import ClusteringTask
+from pipeline.compute.trees import labels_of
 from pipeline.sample import write_sample
 from pipeline.stages.fingerprint import Fingerprinter, FingerprintParams
 from pipeline.stages.projection import ProjectionParams, apply, fit

@@ -7,12 +7,12 @@ from scipy.spatial.distance import pdist
 from pipeline.compute.agglomerative import agglomerative, condensed_distances
 from pipeline.compute.clustering import canonical_labels
 from pipeline.compute.knn import Search, neighbor_graph
-from pipeline.compute.task import ClusteringTask
+from pipeline.compute.task import ClusteringTask, Settings
 from tests.compute.test_dendrogram import clustered, directions
 
 
 def cut(vectors: np.ndarray, **settings: object) -> list[int]:
-    task = ClusteringTask(vectors, *neighbor_graph(vectors, 10, Search()), **settings)
+    task = ClusteringTask(vectors, *neighbor_graph(vectors, 10, Search()), Settings(**settings))
     return canonical_labels(agglomerative(task)).tolist()
 
 

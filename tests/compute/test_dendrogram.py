@@ -5,13 +5,15 @@ from hypothesis import strategies as st
 from scipy.cluster.hierarchy import fcluster, is_valid_linkage, linkage
 
 from pipeline.compute import dendrogram
-from pipeline.compute.dendrogram import average_linkage, graph_edges, labels_of
+from pipeline.compute.dendrogram import average_linkage
+from pipeline.compute.graphs import union_edges
 from pipeline.compute.knn import Search, neighbor_graph
 from pipeline.compute.projection import unit_rows
+from pipeline.compute.trees import labels_of
 
 
 def tree_of(points: np.ndarray, k: int = 10, sizes: np.ndarray | None = None) -> np.ndarray:
-    edges = graph_edges(neighbor_graph(points, k, Search())[0], np.arange(len(points)))
+    edges = union_edges(neighbor_graph(points, k, Search())[0], np.arange(len(points)))
     return average_linkage(points, np.ones(len(points), np.int64) if sizes is None else sizes, edges, Search())
 
 
@@ -66,13 +68,4 @@ def test_the_graph_gives_the_tree_of_all_pairs(seed: int, monkeypatch: pytest.Mo
 
 def test_edges_join_groups_once() -> None:
     neighbors = np.array([[1, 2], [0, -1], [0, 1], [2, 0]])
-    np.testing.assert_array_equal(graph_edges(neighbors, np.array([0, 0, 1, 2])), [[0, 1], [0, 2], [1, 2]])
-
-
-def test_labels_are_those_of_the_topmost_chosen_line() -> None:
-    tree = np.array([[0, 1, 0.1, 2], [2, 3, 0.2, 2], [4, 5, 0.5, 4], [6, 7, 0.9, 5]])
-    # Line 2 (node 7) joins 0, 1 (node 5) and point 4; node 6 joins points 2 and 3.
-    tree[2, :2] = [4, 5]
-    tree[3, :2] = [6, 7]
-    labels = labels_of(tree, np.array([True, True, True, False]))
-    np.testing.assert_array_equal(labels, [7, 7, 6, 6, 7])
+    np.testing.assert_array_equal(union_edges(neighbors, np.array([0, 0, 1, 2])), [[0, 1], [0, 2], [1, 2]])

@@ -4,7 +4,7 @@ import pytest
 from pipeline.compute.clustering import canonical_labels
 from pipeline.compute.kmeans import kmeans
 from pipeline.compute.projection import unit_rows
-from pipeline.compute.task import ClusteringTask
+from pipeline.compute.task import ClusteringTask, Settings
 
 NO_GRAPH = (np.zeros((0, 0), np.int64), np.zeros((0, 0), np.float32))
 
@@ -14,7 +14,9 @@ def test_planted_groups_are_found() -> None:
     truth = np.repeat(np.arange(4), 25)
     vectors = unit_rows(np.eye(4)[truth] + 0.05 * rng.normal(size=(100, 4))).astype(np.float32)
     # FAISS draws the first centers among the points; one of these seeds draws each group.
-    found = [canonical_labels(kmeans(ClusteringTask(vectors, *NO_GRAPH, num_clusters=4, seed=s))) for s in range(6)]
+    found = [
+        canonical_labels(kmeans(ClusteringTask(vectors, *NO_GRAPH, Settings(num_clusters=4, seed=s)))) for s in range(6)
+    ]
     assert any(np.array_equal(labels, truth) for labels in found)
     assert all(labels.max() <= 3 for labels in found)
 
@@ -22,14 +24,14 @@ def test_planted_groups_are_found() -> None:
 @pytest.mark.parametrize("wanted", [3, 10])
 def test_no_more_clusters_than_distinct_images(wanted: int) -> None:
     vectors = np.eye(3, dtype=np.float32)[[0, 1, 1, 2, 0]]
-    labels = kmeans(ClusteringTask(vectors, *NO_GRAPH, num_clusters=wanted))
+    labels = kmeans(ClusteringTask(vectors, *NO_GRAPH, Settings(num_clusters=wanted)))
     np.testing.assert_array_equal(labels, [0, 1, 1, 2, 0])
 
 
 def test_the_same_seed_gives_the_same_and_zero_vectors_are_labelled() -> None:
     vectors = unit_rows(np.random.default_rng(1).normal(size=(200, 8))).astype(np.float32)
     vectors[:5] = 0
-    task = ClusteringTask(vectors, *NO_GRAPH, num_clusters=12, seed=7)
+    task = ClusteringTask(vectors, *NO_GRAPH, Settings(num_clusters=12, seed=7))
     labels = kmeans(task)
     np.testing.assert_array_equal(labels, kmeans(task))
     assert labels.shape == (200,)

@@ -20,6 +20,14 @@ EVERY_METHOD = [
     ClusterParams(method="agglomerative", num_clusters=3),
     ClusterParams(method="agglomerative", similarity=0.7),
     ClusterParams(method="agglomerative", similarity=0.7, dense_below=0),
+    ClusterParams(method="components", similarity=0.7),
+    ClusterParams(method="chinese_whispers", similarity=0.7),
+    # scikit-learn and leidenalg take seconds to import.
+    pytest.param(ClusterParams(method="dbscan", similarity=0.7), marks=pytest.mark.slow),
+    pytest.param(ClusterParams(method="dbscan", similarity=0.7, dense_below=0), marks=pytest.mark.slow),
+    pytest.param(ClusterParams(method="hdbscan"), marks=pytest.mark.slow),
+    pytest.param(ClusterParams(method="hdbscan", dense_below=0), marks=pytest.mark.slow),
+    pytest.param(ClusterParams(method="leiden"), marks=pytest.mark.slow),
 ]
 
 
@@ -106,6 +114,10 @@ def test_the_same_images_on_another_date_are_other_clusters() -> None:
 @pytest.mark.parametrize(
     "settings",
     [
+        {"method": "dbscan"},
+        {"method": "components"},
+        {"method": "agglomerative", "metric": "cityblock", "similarity": 0.5},
+        {"method": "agglomerative", "metric": "cityblock", "linkage": "ward", "num_clusters": 2},
         {"method": "kmeans"},
         {"method": "agglomerative"},
         {"method": "agglomerative", "similarity": 0.5, "num_clusters": 3},

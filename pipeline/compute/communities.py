@@ -1,0 +1,107 @@
+"""Clusters as communities of the mutual neighbour graph: an edge joins two images that are each other's neighbours."""
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import minimum_spanning_tree
+
+from pipeline.compute.graphs import mutual_edges
+from pipeline.compute.task import FLOAT_SLACK, ClusteringTask
+from pipeline.compute.trees import labels_of, tree_of_forest
+from pipeline.errors import UserError
+
+Int64s = npt.NDArray[np.int64]
+Float32s = npt.NDArray[np.float32]
+Float64s = npt.NDArray[np.float64]
+
+_WHISPERS_AT_MOST = 5_000_000
+"""Edges up to which they go to dlib, as Python objects: about a gigabyte."""
+
+
+def leiden(task: ClusteringTask) -> Int64s:
+    """Label each row (n,) by the Leiden algorithm (Traag et al., 2019) on modularity at ``resolution``.
+
+    Edges weigh their similarity, those below ``similarity`` (0 unless given) are left out.
+
+    Raises:
+        UserError: igraph or leidenalg is not installed.
+    """
+    try:
+        import igraph
+        import leidenalg
+    except ImportError:
+        raise UserError(
+            "cluster.method leiden needs the packages igraph and leidenalg (GPL), which are not installed\n"
+            "install imagetracks[leiden], or choose another method"
+        ) from None
+    count, group, edges, weights = _graph(task, 0.0)
+    graph = igraph.Graph(n=count, edges=edges, edge_attrs={"weight": weights})
+    found = leidenalg.find_partition(
+        graph,
+        leidenalg.RBConfigurationVertexPartition,
+        weights="weight",
+        resolution_parameter=task.settings.resolution,
+        n_iterations=-1,
+        seed=task.settings.seed,
+    )
+    return np.asarray(found.membership, dtype=np.int64)[group]
+
+
+def chinese_whispers(task: ClusteringTask) -> Int64s:
+    """Label each row (n,) by Chinese whispers (Biemann, 2006; dlib's) over the edges of at least ``similarity``.
+
+    Raises:
+        UserError: the date has more edges than this method can take.
+    """
+    import dlib
+
+    count, group, edges, weights = _graph(task, -1.0)
+    if len(edges) > _WHISPERS_AT_MOST:
+        raise UserError(
+            f"cluster.method chinese_whispers: {len(edges)} edges on a date, expected at most {_WHISPERS_AT_MOST}\n"
+            "use leiden or auto on dates of this size, or raise cluster.similarity"
+        )
+    alone = [(i, i, 0.0) for i in range(count)]  # a point without an edge is unknown to dlib
+    pairs = [(i, j, float(weight)) for (i, j), weight in zip(edges.tolist(), weights, strict=True)]
+    return np.asarray(dlib.chinese_whispers(alone + pairs), dtype=np.int64)[group]
+
+
+def components(task: ClusteringTask) -> Int64s:
+    """Label each row (n,) by the connected components over the edges of at least ``similarity``.
+
+    A guard against chaining: a component whose pairs of images are on average less similar than ``similarity`` loses
+    its weakest edges until no part is.
+    """
+    points, group = task.points()
+    count, _, edges, weights = _graph(task, -1.0)
+    distance = np.maximum(1.0 - weights.astype(np.float64), 1e-12)
+    forest = minimum_spanning_tree(coo_array((distance, tuple(edges.T)), (count, count)).tocsr()).tocoo()
+    tree = tree_of_forest(count, np.stack(forest.coords, axis=1).astype(np.int64), forest.data)
+    least = task.settings.similarity if task.settings.similarity is not None else -1.0
+    whole = mean_similarities(tree, points) >= least - FLOAT_SLACK
+    return labels_of(tree, whole & np.isfinite(tree[:, 2]))[group]
+
+
+def mean_similarities(tree: Float64s, points: Float32s) -> Float64s:
+    """The mean similarity of the pairs of distinct points (n, d) below each line (n - 1,) of a tree."""
+    count = len(points)
+    sums: dict[int, Float64s] = {}
+    found = np.empty(len(tree))
+    squares = np.concatenate([(points.astype(np.float64) ** 2).sum(axis=1), np.zeros(len(tree))])
+    for line, (left, right) in enumerate(tree[:, :2].astype(np.int64).tolist()):
+        parts = [sums.pop(part) if part >= count else points[part].astype(np.float64) for part in (left, right)]
+        both = parts[0] + parts[1]
+        sums[count + line] = both
+        squares[count + line] = squares[left] + squares[right]
+        size = tree[line, 3]
+        found[line] = (both @ both - squares[count + line]) / (size * (size - 1.0))
+    return found
+
+
+def _graph(task: ClusteringTask, least: float) -> tuple[int, Int64s, Int64s, Float32s]:
+    """Number of points, each row's point, and the mutual edges of at least ``similarity``, or ``least``."""
+    points, group = task.points()
+    edges, weights = mutual_edges(task.neighbors, task.similarities, group)
+    wanted = task.settings.similarity if task.settings.similarity is not None else least
+    kept = weights >= wanted - FLOAT_SLACK
+    return len(points), group, edges[kept], weights[kept]

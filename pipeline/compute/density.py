@@ -1,0 +1,104 @@
+"""Clusters as dense regions: DBSCAN (Ester et al., 1996) and HDBSCAN (Campello et al., 2013) by scikit-learn.
+
+Up to ``dense_below`` images all pairs are read; above, the edges of the neighbour graph.  An image in no dense region
+is noise, -1.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import csr_array
+
+from pipeline.compute.agglomerative import needs_all_pairs
+from pipeline.compute.graphs import union_edges
+from pipeline.compute.knn import pair_products
+from pipeline.compute.task import ClusteringTask, reach
+
+Int64s = npt.NDArray[np.int64]
+Float32s = npt.NDArray[np.float32]
+
+_FAR = 4.0
+"""Distance of the edges that keep a graph in one piece for HDBSCAN: beyond any of unit vectors."""
+_BLOCK_EDGES = 1 << 16
+
+
+def dbscan(task: ClusteringTask) -> Int64s:
+    """Label each row (n,): joined are core images within ``reach`` and what lies within reach of one; -1 is noise.
+
+    Equal rows are labelled alike, and count one by one towards ``min_samples``.
+    """
+    from sklearn.cluster import DBSCAN
+
+    points, group = task.points()
+    sizes = np.bincount(group, minlength=len(points))
+    settings = task.settings
+    within, data, metric = _distances(task, points, group)
+    found = DBSCAN(eps=within, min_samples=settings.min_samples, metric=metric, algorithm="brute")
+    labels = found.fit_predict(data, sample_weight=sizes)
+    return np.asarray(labels[group], dtype=np.int64)
+
+
+def hdbscan(task: ClusteringTask) -> Int64s:
+    """Label each row (n,) by the branches that last longest as the density falls; -1 is noise.
+
+    Equal rows are labelled alike; one point alone, or two, are not enough to tell a density: each is a cluster.
+    """
+    from sklearn.cluster import HDBSCAN
+
+    points, group = task.points()
+    if len(points) < 3:
+        return group
+    settings = task.settings
+    smallest = max(2, settings.min_cluster_size)
+    if smallest > len(points):
+        return np.full(len(group), -1, dtype=np.int64)
+    _, data, metric = _distances(task, points, group)
+    if metric == "precomputed":
+        data = _in_one_piece(data)
+    least = min(settings.min_samples, len(points) - 1)
+    found = HDBSCAN(min_cluster_size=smallest, min_samples=least, metric=metric, copy=True)
+    return np.asarray(found.fit_predict(data)[group], dtype=np.int64)
+
+
+def _distances(task: ClusteringTask, points: Float32s, group: Int64s) -> tuple[float, Any, str]:
+    """The reach, and what scikit-learn is to read with which metric: the points, or the graph's distances."""
+    settings = task.settings
+    within = reach(settings)
+    if len(points) <= settings.dense_below:
+        if settings.metric != "cosine":
+            return within, points, settings.metric
+        # Half the squared length is the cosine distance, and scikit-learn is faster with lengths.
+        return float(np.sqrt(2.0 * within)), points, "euclidean"
+    needs_all_pairs(settings, len(points))
+    edges = union_edges(task.neighbors, group)
+    distance = 1.0 - _similarities(points, edges)
+    if settings.metric == "euclidean":
+        distance = np.sqrt(2.0 * distance)
+    both = np.concatenate([edges, edges[:, ::-1]])
+    shape = (len(points), len(points))
+    matrix = csr_array((np.tile(np.maximum(distance, 1e-12), 2), (both[:, 0], both[:, 1])), shape)
+    matrix.sort_indices()
+    return within, matrix, "precomputed"
+
+
+def _similarities(points: Float32s, edges: Int64s) -> npt.NDArray[np.float64]:
+    found = np.empty(len(edges))
+    for start in range(0, len(edges), _BLOCK_EDGES):
+        left, right = edges[start : start + _BLOCK_EDGES].T
+        found[start : start + _BLOCK_EDGES] = pair_products(points[left], points[right][:, None])[:, 0]
+    return found
+
+
+def _in_one_piece(matrix: Any) -> Any:
+    """The graph with edges between its parts, longer than any other: HDBSCAN refuses a graph in several parts."""
+    from scipy.sparse.csgraph import connected_components
+
+    count, part = connected_components(matrix, directed=False)
+    if count == 1:
+        return matrix
+    _, first = np.unique(part, return_index=True)
+    left, right = np.repeat(first[:1], count - 1), first[1:]
+    data = np.full(2 * (count - 1), _FAR)
+    ends = (np.concatenate([left, right]), np.concatenate([right, left]))
+    return matrix + csr_array((data, ends), matrix.shape)
