@@ -31,7 +31,7 @@ def test_two_groups_and_one_alone(method: str) -> None:
 
 
 def test_a_chain_is_cut_where_it_is_weakest() -> None:
-    # Steps of 20 degrees but one of 24: all are joined at cos 29; on average three in a row are as alike as that, the six are not.
+    # Steps of 20 degrees but one of 24: cos 29 joins them all; three in a row are on average as alike, six are not.
     chain = directions(0, 20, 40, 64, 84, 104)
     assert found("components", chain, similarity=float(np.cos(np.radians(29)))) == [0, 0, 0, 1, 1, 1]
     close = directions(0, 2, 4, 6, 8, 10)
