@@ -49,6 +49,11 @@ def partition_scores(table: Contingency) -> dict[str, float]:
     return {name: scores[name] for name in SCORES}
 
 
+def adjusted_rand_index(table: Contingency) -> float:
+    """The score ``ari`` alone: it costs what the table's cells cost."""
+    return _pairs(table)["ari"]
+
+
 def _purities(table: Contingency) -> dict[str, float]:
     return {
         "purity": float(table.transposed().row_max().sum()) / table.num_images,

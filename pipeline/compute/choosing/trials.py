@@ -1,0 +1,104 @@
+"""Trying settings on one date's vectors and choosing among them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # has no types
+
+from pipeline.compute.choosing.resampling import Clusterer, gap_statistic, stability
+from pipeline.compute.choosing.rules import RULES, Limits, Measures, best, weighted_rank
+from pipeline.compute.choosing.scores import (
+    calinski_harabasz,
+    davies_bouldin,
+    inertia,
+    scatter,
+    silhouette,
+    without_noise,
+)
+
+Float32s = npt.NDArray[np.float32]
+Float64s = npt.NDArray[np.float64]
+Int64s = npt.NDArray[np.int64]
+
+MEASURES = (
+    "num_clusters",
+    "noise_fraction",
+    "largest_fraction",
+    "inertia",
+    "silhouette",
+    "calinski_harabasz",
+    "davies_bouldin",
+    "gap",
+    "gap_error",
+    "stability",
+)
+"""What is measured of a setting; ``gap`` and ``stability`` only where a rule asks for them."""
+
+
+@dataclass(frozen=True)
+class Trials:
+    """What was tried: ``labels`` (n,) and measures of each setting, its rank and refusal, and which was ``chosen``."""
+
+    labels: list[Int64s]
+    measures: Measures
+    ranks: Float64s
+    refusals: list[str | None]
+    chosen: int
+
+
+def try_settings(  # noqa: PLR0913  (what to cluster, how, by what to choose and what to keep to)
+    vectors: Float32s,
+    count: int,
+    cluster: Clusterer,
+    weights: Mapping[str, float],
+    limits: Limits,
+    *,
+    times: int = 10,
+    seed: int = 0,
+) -> Trials:
+    """Cluster with each of ``count`` settings and choose one.
+
+    Args:
+        vectors: Rows (n, d), n >= 1.
+        count: Settings; ``cluster`` knows them by their numbers 0 ... count - 1.
+        cluster: The clusterer.
+        weights: Rule (of ``RULES``) -> its weight; one rule alone decides by itself.
+        limits: What a setting has to keep.
+        times: References of the gap statistic, pairs of resamples of stability.
+        seed: Of every random choice.
+
+    Returns:
+        The trials.  Where no setting keeps the limits, they are chosen from as if there were none.
+    """
+    cut = cluster(vectors)
+    labels = [cut(number) for number in range(count)]
+    with threadpool_limits(limits=1, user_api="blas"):  # the last bits of a matrix product depend on their number
+        rows = [_measured(vectors, one, seed) for one in labels]
+    measures = {name: np.array([row.get(name, np.nan) for row in rows]) for name in MEASURES}
+    if weights.get("gap"):
+        measures["gap"], measures["gap_error"] = gap_statistic(vectors, labels, cluster, times, seed)
+    if weights.get("stability"):
+        measures["stability"] = stability(vectors, count, cluster, times, seed)
+    refusals = limits.refusals(measures)
+    allowed = np.array([refusal is None for refusal in refusals])
+    merits = [RULES[rule](measures) for rule in weights]
+    ranks = weighted_rank(merits, list(weights.values()), allowed if allowed.any() else np.ones(count, dtype=bool))
+    return Trials(labels, measures, ranks, refusals, best(ranks, measures["num_clusters"]))
+
+
+def _measured(vectors: Float32s, labels: Int64s, seed: int) -> dict[str, float]:
+    rows, kept = without_noise(vectors, labels)
+    shares = {"noise_fraction": 1.0 - len(rows) / len(vectors), "num_clusters": 0.0, "largest_fraction": 0.0}
+    if not len(rows):
+        return shares
+    found = scatter(rows, kept)
+    return shares | {
+        "num_clusters": float(len(found.sizes)),
+        "largest_fraction": float(found.sizes.max() / len(vectors)),
+        "inertia": inertia(found),
+        "silhouette": silhouette(rows, kept, seed),
+        "calinski_harabasz": calinski_harabasz(found),
+        "davies_bouldin": davies_bouldin(rows, kept, found),
+    }
