@@ -51,11 +51,12 @@ lint: $(INSTALLED) ## ruff and mypy --strict
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(INSTALLED) ## Speed: ratios against hand-written loops, side by side in one run
+bench: $(INSTALLED) ## Speed: ratios against hand-written loops, side by side in one run; what linking a year costs
 	$(BIN)/python -m tests.bench.bench_fingerprint
 	$(BIN)/python -m tests.bench.bench_pipeline
+	$(BIN)/python -m tests.bench.bench_linking
 
-bench-quality: $(INSTALLED) ## Quality: tracks and clusters beside baselines, on all sets and simulated worlds
+bench-quality: $(INSTALLED) ## Quality: tracks and clusters beside baselines, on all sets and simulated worlds (FULL=1: 20 000 decisions each)
 	$(BIN)/python -m tests.bench.quality
 	$(BIN)/python -m tests.bench.bench_clusterers
 

@@ -33,10 +33,12 @@ def _splits(found: DateClusters, tracks: OpenTracks, similarity: Floats, track: 
     scores = normalise(closeness(similarity), None) if (track < 0).any() and (track >= 0).any() else None
     if scores is None:
         return
-    within = best_pairs(found.looks, found.starts, found.looks, found.starts)
+    born = [found.looks_of(int(i)) for i in np.flatnonzero(track < 0)]
+    starts = starts_of([len(looks) for looks in born])
+    within = best_pairs(np.concatenate(born), starts, found.looks, found.starts)
     for one in splits(scores, track, similarity, within):
-        born, left = track_id_of(found.ids[one.first]), tracks.ids[one.second]
-        yield _event("split", born, left, found.ids[one.first], one)
+        cluster = found.ids[one.first]
+        yield _event("split", track_id_of(cluster), tracks.ids[one.second], cluster, one)
 
 
 def _merges(found: DateClusters, tracks: OpenTracks, track: Ints) -> Iterator[dict[str, Any]]:

@@ -10,6 +10,8 @@ the scorer, and by the two rows that say so.  A score is the mean over a set's d
 
 import argparse
 import csv
+import hashlib
+import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +22,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.parquet as pq
 from PIL import Image
 from scipy.cluster.hierarchy import linkage
 from sklearn.cluster import HDBSCAN
@@ -31,11 +34,13 @@ from pipeline.compute.knn import Search, neighbor_graph
 from pipeline.compute.scoring.contingency import contingency
 from pipeline.compute.task import ClusteringTask
 from pipeline.compute.trees import labels_of
+from pipeline.digests import digest
 from pipeline.sample import write_sample
 from pipeline.stages.fingerprint import Fingerprinter, FingerprintParams
 from pipeline.stages.projection import ProjectionParams, apply, fit
 from tests.bench.dates import planted
 
+CACHE = Path(os.environ.get("OUT", "out")) / "vectors"
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 Vectors = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
@@ -64,7 +69,7 @@ class Dates:
 
 
 def photographs(fingerprinter: Fingerprinter, root: Path, rows: Sequence[tuple[str, str, str]]) -> Photographs:
-    """Fingerprint and project (path, subject, date) below ``root``."""
+    """Fingerprint and project (path, subject, date) below ``root``; fingerprints are kept in ``CACHE`` by content."""
     paths = sorted(rows)
     images = pa.table(
         {
@@ -75,11 +80,19 @@ def photographs(fingerprinter: Fingerprinter, root: Path, rows: Sequence[tuple[s
             "reason": pa.array([None] * len(paths), pa.string()),
         }
     )
-    found = fingerprinter(images.select(["image_id", "content_hash", "region", "pixels", "reason"]))
+    kept = CACHE / f"{digest([repr(FingerprintParams()), images['image_id'].to_pylist(), _hashes(images)])}.parquet"
+    if not kept.exists():
+        CACHE.mkdir(parents=True, exist_ok=True)
+        pq.write_table(fingerprinter(images), kept)
+    found = pq.read_table(kept)
     model = fit([found], ProjectionParams(), len(paths))
     _, vectors = apply(model, found)
     _, subjects, dates = zip(*paths, strict=True)
     return Photographs(vectors, np.array(subjects), np.array(dates))
+
+
+def _hashes(images: pa.Table) -> list[str]:
+    return [hashlib.blake2b(pixels, digest_size=16).hexdigest() for pixels in images["pixels"].to_pylist()]
 
 
 def shared_set(fingerprinter: Fingerprinter, name: str) -> Photographs:

@@ -4,21 +4,22 @@ It is the fold of ``pipeline.stages.link`` on arrays: the same similarities, dec
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import linear_sum_assignment
 
 from pipeline.compute.linking.banks import keep
 from pipeline.compute.linking.decisions import Rules, decide
 from pipeline.compute.linking.memory import Memory
 from pipeline.compute.linking.scores import best_pairs
 from pipeline.compute.scoring.contingency import contingency
-from pipeline.compute.scoring.partitions import partition_scores
+from pipeline.compute.scoring.matching import max_weight_matching
+from pipeline.compute.scoring.reliability import Reliability, reliability
 from pipeline.stages.link import LinkParams
 from tests.bench.worlds import Day
 
+Bools = npt.NDArray[np.bool_]
 Doubles = npt.NDArray[np.float64]
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
@@ -26,56 +27,108 @@ PARAMS = LinkParams()
 EXEMPLARS = 5
 """Of a cluster, as ``ClusterParams.num_exemplars``."""
 
+RESAMPLED = 400
+"""Bootstrap samples of an interval."""
+
+STEP = 10**7
+"""More subjects or tracks than any world has."""
+
 Linker = Callable[[Floats, Ints, Memory], tuple[Ints, Doubles, Memory]]
 """similarity, gaps, memory -> track of each cluster or -1, probability of the decision, memory."""
+
+Interval = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One row a cluster: who it is, whom it was linked to (-1: a birth), and whether there was somebody to link to."""
+    """What came out.
+
+    A row a cluster: ``subject`` of most of its images; ``linked``, whether it was linked; ``shares``, whether it and
+    the track's cluster before have a subject in common; ``same``, whether most of their images have; ``known``, whether
+    its subject was there to link to; ``probability`` of the decision.  A row an image: its subject and its track.
+    """
 
     subject: Ints
-    linked: Ints
+    linked: Bools
+    shares: Bools
+    same: Bools
+    known: Bools
     probability: Doubles
-    known: npt.NDArray[np.bool_]
     image_subject: Ints
     image_track: Ints
 
-    def idf1(self) -> float:
-        return partition_scores(contingency(self.image_subject, self.image_track))["idf1"]
-
     @property
-    def right(self) -> npt.NDArray[np.bool_]:
-        """Links that are true."""
-        return (self.linked >= 0) & (self.linked == self.subject)
+    def right(self) -> Bools:
+        """True links: a cluster of two subjects continues either."""
+        return self.linked & self.shares
 
     def false_link_rate(self) -> float:
         """Of the links written."""
-        return float(1.0 - self.right.sum() / max((self.linked >= 0).sum(), 1))
+        return 1.0 - _ratio(self.right, self.linked)
+
+    def false_by_majority(self) -> float:
+        """Of the links written, those that do not lead from most images' subject to the same: merged clusters count."""
+        return 1.0 - _ratio(self.linked & self.same, self.linked)
 
     def false_links(self) -> float:
         """Of all clusters."""
-        return float(((self.linked >= 0) & ~self.right).mean())
+        return float((self.linked & ~self.right).mean())
 
     def recall(self) -> float:
         """True links among the clusters whose subject was seen within reach before."""
-        return float(self.right.sum() / max(self.known.sum(), 1))
+        return _ratio(self.right, self.known)
 
-    def calibration_error(self) -> float:
-        """Expected calibration error over ten bins of the decisions' probabilities; a birth is right if nobody was."""
-        truth = np.where(self.linked >= 0, self.right, ~self.known)
-        place = np.minimum((self.probability * 10).astype(int), 9)
-        gaps = [abs(float((self.probability - truth)[place == k].sum())) for k in range(10)]
-        return sum(gaps) / max(len(truth), 1)
+    def f_of_links(self) -> float:
+        precision, recall = 1.0 - self.false_link_rate(), self.recall()
+        return 2 * precision * recall / max(precision + recall, 1e-9)
+
+    def confident_wrong(self, least: float) -> float:
+        """Of the links more probable than ``least``, those that are false."""
+        sure = self.linked & (self.probability > least)
+        return 1.0 - _ratio(sure & self.right, sure)
+
+    def reliability(self) -> Reliability | None:
+        """Of all decisions; a birth is right if nobody was there to link to."""
+        return reliability(self.probability, np.where(self.linked, self.right, ~self.known))
+
+    def idf1(self) -> float:
+        return float(self._explained().sum()) / len(self.image_subject)
+
+    def false_interval(self) -> Interval:
+        """95 % bootstrap over subjects of the false-link rate."""
+        return self._interval(self.linked & ~self.right, self.linked)
+
+    def recall_interval(self) -> Interval:
+        return self._interval(self.right, self.known)
+
+    def idf1_interval(self) -> Interval:
+        """The matching of subjects and tracks is kept."""
+        subjects = np.unique(self.image_subject)
+        return _bootstrap(self._explained(), np.bincount(np.searchsorted(subjects, self.image_subject)))
+
+    def _explained(self) -> Ints:
+        """Images of each subject (ascending) that lie in the track matched with it."""
+        table = contingency(self.image_subject, self.image_track)
+        cells = max_weight_matching(table)
+        return np.bincount(table.row[cells], table.count[cells], minlength=len(table.row_size)).astype(np.int64)
+
+    def _interval(self, some: Bools, of: Bools) -> Interval:
+        code = np.unique(self.subject, return_inverse=True)[1]
+        return _bootstrap(np.bincount(code, some), np.bincount(code, of))
 
 
-@dataclass
-class _Track:
-    number: int
-    subject: int
-    date: int
-    bank: Floats
-    dates: Ints
+def pooled(outcomes: Sequence[Outcome]) -> Outcome:
+    """Several worlds as one; subjects and tracks of different worlds are different."""
+    apart = [
+        replace(
+            one,
+            subject=one.subject + k * STEP,
+            image_subject=one.image_subject + k * STEP,
+            image_track=one.image_track + k * STEP,
+        )
+        for k, one in enumerate(outcomes)
+    ]
+    return Outcome(**{name: np.concatenate([getattr(one, name) for one in apart]) for name in vars(apart[0])})
 
 
 def ours(false_link_rate: float = PARAMS.false_link_rate) -> Linker:
@@ -86,30 +139,34 @@ def ours(false_link_rate: float = PARAMS.false_link_rate) -> Linker:
     return link
 
 
-def threshold(least: float) -> Linker:
-    """One-to-one by similarity, nothing below ``least``."""
-
-    def link(similarity: Floats, _: Ints, memory: Memory) -> tuple[Ints, Doubles, Memory]:
-        track = np.full(len(similarity), -1, dtype=np.int64)
-        if similarity.size:
-            rows, columns = linear_sum_assignment(-np.maximum(similarity - least, 0.0))
-            good = similarity[rows, columns] > least
-            track[rows[good]] = columns[good]
-        return track, np.ones(len(track)), memory
-
-    return link
+@dataclass
+class _Track:
+    number: int
+    subject: int
+    subjects: frozenset[int]
+    date: int
+    bank: Floats
+    dates: Ints
 
 
-def nearest(similarity: Floats, gaps: Ints, memory: Memory) -> tuple[Ints, Doubles, Memory]:
-    """Every cluster takes the nearest cluster of the date before; the first by similarity where two want one."""
-    masked = np.where(gaps[None] == 1, similarity, -2.0)
-    track = np.full(len(similarity), -1, dtype=np.int64)
-    if masked.size:
-        best = masked.argmax(axis=1)
-        for i in np.argsort(-masked.max(axis=1), kind="stable"):
-            if masked[i, best[i]] > -2 and best[i] not in track:
-                track[i] = best[i]
-    return track, np.ones(len(track)), memory
+@dataclass
+class _Followed:
+    """The columns of an outcome, cluster by cluster."""
+
+    subject: list[int] = field(default_factory=list)
+    linked: list[bool] = field(default_factory=list)
+    shares: list[bool] = field(default_factory=list)
+    same: list[bool] = field(default_factory=list)
+    known: list[bool] = field(default_factory=list)
+    probability: list[float] = field(default_factory=list)
+    number: list[int] = field(default_factory=list)
+
+    def outcome(self, days: Sequence[Day]) -> Outcome:
+        columns = {name: np.array(values) for name, values in vars(self).items()}
+        number = columns.pop("number")
+        sizes = np.concatenate([np.diff(np.append(day.starts, len(day.vectors))) for day in days])
+        image_subject = np.concatenate([day.image_subject for day in days])
+        return Outcome(**columns, image_subject=image_subject, image_track=np.repeat(number, sizes))
 
 
 def follow(days: Sequence[Day], link: Linker) -> Outcome:
@@ -117,56 +174,48 @@ def follow(days: Sequence[Day], link: Linker) -> Outcome:
     tracks: list[_Track] = []
     memory, number = Memory(), 0
     last_seen: dict[int, int] = {}
-    columns: tuple[list[int], list[int], list[float], list[bool], list[int]] = ([], [], [], [], [])
+    followed = _Followed()
     for t, day in enumerate(days):
-        looks = [day.vectors[a : min(b, a + EXEMPLARS)] for a, b in _spans(day)]
+        spans = spans_of(day)
+        looks = [day.vectors[a : min(b, a + EXEMPLARS)] for a, b in spans]
         tracks = [one for one in tracks if t - one.date <= PARAMS.max_gap + 1]
         gaps = np.array([t - one.date for one in tracks], dtype=np.int64)
         similarity = _similarity(looks, [one.bank for one in tracks])
         chosen, probability, memory = link(similarity, gaps, memory)
-        born: list[_Track] = []
+        before = [(one.subject, one.subjects) for one in tracks]
         for i, j in enumerate(chosen.tolist()):
             subject = int(day.subject[i])
-            known = t - last_seen.get(subject, -(10**6)) <= PARAMS.max_gap + 1
-            linked = tracks[j].subject if j >= 0 else -1
-            number += j < 0
-            mine = tracks[j] if j >= 0 else _Track(number, subject, t, looks[i][:0], np.zeros(0, dtype=np.int64))
-            born += [mine] if j < 0 else []
-            _grow(mine, subject, t, looks[i])
-            for column, value in zip(
-                columns, (subject, linked, float(probability[i]), known, mine.number), strict=True
-            ):
-                column.append(value)
-        tracks += born
+            subjects = frozenset(day.image_subject[slice(*spans[i])].tolist())
+            if j < 0:
+                number += 1
+                tracks.append(_Track(number, subject, subjects, t, looks[i][:0], np.zeros(0, dtype=np.int64)))
+            mine = tracks[j] if j >= 0 else tracks[-1]
+            was, were = before[j] if j >= 0 else (-1, frozenset())
+            _grow(mine, t, looks[i])
+            # of several clusters that continue one track on one date any may be continued
+            mine.subject, mine.subjects = subject, subjects | (mine.subjects if mine.date == t else frozenset())
+            mine.date = t
+            followed.subject.append(subject)
+            followed.linked.append(j >= 0)
+            followed.shares.append(bool(subjects & were))
+            followed.same.append(was == subject)
+            followed.known.append(t - last_seen.get(subject, -(10**6)) <= PARAMS.max_gap + 1)
+            followed.probability.append(float(probability[i]))
+            followed.number.append(mine.number)
         last_seen |= {int(s): t for s in day.subject}
-    sizes = np.concatenate([[b - a for a, b in _spans(day)] for day in days]).astype(np.int64)
-    subject, linked_to, belief, reachable, label = (np.array(column) for column in columns)
-    image_subject = np.concatenate([day.image_subject for day in days])
-    return Outcome(subject, linked_to, belief, reachable, image_subject, np.repeat(label, sizes))
+    return followed.outcome(days)
 
 
-def pooled(outcomes: Sequence[Outcome]) -> Outcome:
-    """Several worlds as one; subjects and tracks of different worlds are different."""
-    step = 10**7
-    parts = []
-    for k, one in enumerate(outcomes):
-        linked = np.where(one.linked >= 0, one.linked + k * step, -1)
-        parts.append((one.subject + k * step, linked, one.image_subject + k * step, one.image_track + k * step))
-    subject, linked_to, image_subject, image_track = (np.concatenate(column) for column in zip(*parts, strict=True))
-    probability = np.concatenate([one.probability for one in outcomes])
-    known = np.concatenate([one.known for one in outcomes])
-    return Outcome(subject, linked_to, probability, known, image_subject, image_track)
+def spans_of(day: Day) -> list[tuple[int, int]]:
+    """Where each cluster's images begin and end."""
+    return list(zip(day.starts.tolist(), [*day.starts[1:].tolist(), len(day.vectors)], strict=True))
 
 
-def _grow(track: _Track, subject: int, t: int, looks: Floats) -> None:
+def _grow(track: _Track, t: int, looks: Floats) -> None:
     bank = np.concatenate([track.bank, looks])
     dates = np.append(track.dates, np.full(len(looks), t))
     kept = keep(bank, t - dates, PARAMS.bank_size)
-    track.bank, track.dates, track.subject, track.date = bank[kept], dates[kept], subject, t
-
-
-def _spans(day: Day) -> list[tuple[int, int]]:
-    return list(zip(day.starts.tolist(), [*day.starts[1:].tolist(), len(day.vectors)], strict=True))
+    track.bank, track.dates = bank[kept], dates[kept]
 
 
 def _similarity(looks: list[Floats], banks: list[Floats]) -> Floats:
@@ -174,3 +223,15 @@ def _similarity(looks: list[Floats], banks: list[Floats]) -> Floats:
         return np.zeros((len(looks), len(banks)), dtype=np.float32)
     starts, bank_starts = (np.cumsum([0, *map(len, groups[:-1])]) for groups in (looks, banks))
     return best_pairs(np.concatenate(looks), starts, np.concatenate(banks), bank_starts)
+
+
+def _ratio(some: Bools, of: Bools) -> float:
+    """1 where there is nothing to divide by: nothing was done wrong."""
+    return float(some.sum() / of.sum()) if of.any() else 1.0
+
+
+def _bootstrap(some: npt.NDArray[np.generic], of: npt.NDArray[np.generic]) -> Interval:
+    """95 % interval of the sum of ``some`` over that of ``of``, subjects drawn with replacement."""
+    pick = np.random.default_rng(0).integers(len(of), size=(RESAMPLED, len(of)))
+    rates = np.asarray(some)[pick].sum(axis=1) / np.maximum(np.asarray(of)[pick].sum(axis=1), 1)
+    return float(np.quantile(rates, 0.025)), float(np.quantile(rates, 0.975))

@@ -1,39 +1,43 @@
 """How well subjects are followed, beside simpler ways, on real sets and simulated worlds.
 
-    python -m tests.bench.quality            some 3 000 decisions a world
-    FULL=1 python -m tests.bench.quality     20 000 decisions a world
+    python -m tests.bench.quality [WORD...]            some 3 000 decisions a world; WORD: only what has it in its name
+    FULL=1 python -m tests.bench.quality [WORD...]     20 000 decisions a world
 
 Sets: the sample and, where it is, `../shared/data`, in three forms: every image its own cluster, the true clusters of
 each date, and those of the default clusterer; fingerprints and projection are the pipeline's defaults.  Truth is read
-by the scorer and by the rows that say so.  `false` and `recall` are of links; [low, high] is a 95 % bootstrap over
-subjects.  `oracle` is one-to-one linking at the single similarity threshold that gives the best F of links, chosen with
-the labels.  Ward and average linkage are told the number of subjects.
+by the scorer and by what says that it is told something.  [low, high] is a 95 % bootstrap over subjects.
+
+A link is true if the cluster and the track's cluster before have a subject in common; `by majority` asks for the same
+subject of most images, so that every merged cluster counts against whoever links it.  `recall` is of the clusters whose
+subject was seen within `max_gap`.  The oracle is one-to-one linking at the one similarity threshold, chosen with the
+labels, that gives the best F of links; `within` is the best recall of those thresholds whose false links are at most
+twice the rate wanted.  ECE is the expected calibration error of all decisions.  The second table has IDF1.
+
+Written to OUT (default `out`): reliability.png, quality.json.
 """
 
+import json
 import os
+import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
-from scipy.cluster.hierarchy import fcluster, linkage
 
-from pipeline.compute.scoring.contingency import contingency
-from pipeline.compute.scoring.partitions import partition_scores
 from pipeline.stages.fingerprint import Fingerprinter, FingerprintParams
+from tests.bench.bars import Result, bars, show
+from tests.bench.baselines import AT_ONCE, at_once, idf1, nearest, sequential, thresholds
 from tests.bench.bench_clusterers import SHARED, Photographs, by_auto, sample_set, shared_set
-from tests.bench.following import PARAMS, Outcome, follow, nearest, ours, pooled, threshold
+from tests.bench.following import PARAMS, Outcome, follow, ours, pooled
+from tests.bench.reliability_diagram import draw
 from tests.bench.worlds import WORLDS, Day, Ints, generate
 
-FULL = bool(os.environ.get("FULL"))
-DECISIONS = 20_000 if FULL else 3_000
-MOST_WARD = 6_000
-"""Images up to which all pairs are clustered."""
-
-HEAD = (
-    f"{'':24s} clusters  IDF1   false  [low,    high  ]  recall | oracle: false, recall | false a cluster, ECE |"
-    " IDF1 of the oracle, chained, Ward, average"
-)
+DECISIONS = 20_000 if os.environ.get("FULL") else 3_000
+OUT = Path(os.environ.get("OUT", "out"))
+MOST_WORLDS = 2
+"""Of one kind in which everything is clustered at once; the mean is shown."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ class Instrument:
 def simulated() -> Iterator[Instrument]:
     for name, knobs in WORLDS.items():
         worlds, clusters = [], 0
-        while clusters < DECISIONS and len(worlds) < 500:
+        while clusters < DECISIONS:
             worlds.append(list(generate(knobs, len(worlds))))
             clusters += sum(len(day.starts) for day in worlds[-1])
         yield Instrument(name, worlds)
@@ -82,60 +86,71 @@ def days(photos: Photographs, subject: Ints, form: str) -> list[Day]:
     return out
 
 
-def oracle(worlds: Sequence[Sequence[Day]]) -> Outcome:
-    """The best single threshold by the F of links."""
-
-    def quality(outcome: Outcome) -> float:
-        precision, recall = 1.0 - outcome.false_link_rate(), outcome.recall()
-        return 2 * precision * recall / max(precision + recall, 1e-9)
-
-    tried = [pooled([follow(world, threshold(least)) for world in worlds]) for least in np.arange(0.2, 1.0, 0.1)]
-    return max(tried, key=quality)
-
-
-def global_clustering(world: Sequence[Day], method: str) -> float:
-    """IDF1 of clustering everything at once, told the number of subjects."""
-    vectors = np.concatenate([day.vectors for day in world])
-    subject = np.concatenate([day.image_subject for day in world])
-    num = len(np.unique(subject))
-    if len(vectors) > MOST_WARD or len(vectors) <= num:
-        return float("nan")
-    found = fcluster(linkage(vectors, method), num, "maxclust")
-    return partition_scores(contingency(subject, found))["idf1"]
+def score(instrument: Instrument) -> Result:
+    worlds = instrument.worlds
+    mine = pooled([follow(world, ours()) for world in worlds])
+    tried = thresholds(worlds)
+    oracle = max(tried, key=Outcome.f_of_links)
+    within = [one.recall() for one in tried if one.false_link_rate() <= 2 * PARAMS.false_link_rate]
+    chained = pooled([follow(world, nearest) for world in worlds])
+    some = worlds[:MOST_WORLDS]
+    images = [np.concatenate([day.image_subject for day in world]) for world in some]
+    merged = [idf1(subject, sequential(world)) for subject, world in zip(images, some, strict=True)]
+    whole = [at_once(world) for world in some]
+    others = {
+        "oracle": oracle.idf1(),
+        "chained": chained.idf1(),
+        "means merged at 0.7": float(np.mean(merged)),
+        **{name: float(np.mean([found[name] for found in whole])) for name in AT_ONCE},
+    }
+    return Result(instrument.name, mine, oracle, max(within, default=float("nan")), others)
 
 
-def interval(outcome: Outcome) -> tuple[float, float]:
-    """95 % bootstrap over subjects of the false-link rate."""
-    code = np.unique(outcome.subject, return_inverse=True)[1]
-    links = np.bincount(code, outcome.linked >= 0)
-    false = np.bincount(code, (outcome.linked >= 0) & ~outcome.right)
-    pick = np.random.default_rng(0).integers(len(links), size=(400, len(links)))
-    rates = false[pick].sum(axis=1) / np.maximum(links[pick].sum(axis=1), 1)
-    return float(np.quantile(rates, 0.025)), float(np.quantile(rates, 0.975))
-
-
-def row(instrument: Instrument) -> str:
-    mine = pooled([follow(world, ours()) for world in instrument.worlds])
-    best = oracle(instrument.worlds)
-    low, high = interval(mine)
-    first = instrument.worlds[0]
-    chained = pooled([follow(world, nearest) for world in instrument.worlds])
-    simple = (best.idf1(), chained.idf1(), global_clustering(first, "ward"), global_clustering(first, "average"))
+def row(result: Result) -> str:
+    mine, oracle = result.mine, result.oracle
+    (low, high), (recall_low, recall_high) = mine.false_interval(), mine.recall_interval()
     return (
-        f"{instrument.name:24s} {len(mine.subject):6d}  {mine.idf1():5.3f}  {mine.false_link_rate():6.4f}"
-        f" [{low:6.4f}, {high:6.4f}]  {mine.recall():5.3f} | {best.false_link_rate():6.4f}  {best.recall():5.3f} |"
-        f" {mine.false_links():6.4f}  {mine.calibration_error():5.3f} | " + "  ".join(f"{one:5.3f}" for one in simple)
+        f"{result.name:24s} {len(mine.subject):7d}  {mine.false_link_rate():6.4f} [{low:6.4f}, {high:6.4f}]"
+        f"  {mine.false_by_majority():6.4f}  {mine.recall():5.3f} [{recall_low:5.3f}, {recall_high:5.3f}]"
+        f"  {mine.false_links():6.4f}  {mine.confident_wrong(0.9):6.4f}  {result.calibration_error:5.3f} |"
+        f" {oracle.false_link_rate():6.4f}  {oracle.false_by_majority():6.4f}  {oracle.recall():5.3f}"
+        f"  {result.within:5.3f}"
     )
+
+
+def head() -> str:
+    return (
+        f"{'':24s} clusters  false  [low,    high  ]  by maj.  recall [low,   high ]  a clus.  sure,f.  ECE   |"
+        " oracle f., by maj., recall, within"
+    )
+
+
+def show_idf1(results: list[Result]) -> None:
+    names = list(results[0].others)
+    print(f"\nIDF1\n{'':24s} {'ours [low, high]':22s}" + "".join(f"{name:>24s}" for name in names))
+    for result in results:
+        low, high = result.mine.idf1_interval()
+        print(
+            f"{result.name:24s} {result.mine.idf1():5.3f} [{low:5.3f}, {high:5.3f}]  "
+            + "".join(f"{result.others[name]:24.3f}" for name in names)
+        )
 
 
 def main() -> None:
     print(__doc__)
-    print(f"wanted false-link rate {PARAMS.false_link_rate}\n")
-    print(HEAD)
+    print(f"wanted false-link rate {PARAMS.false_link_rate}\n\n{head()}")
+    results = []
     for instruments in (real(), simulated()):
         for instrument in instruments:
-            start = time.perf_counter()
-            print(row(instrument), f"  {time.perf_counter() - start:4.0f} s", flush=True)
+            if any(word in instrument.name for word in sys.argv[1:] or [""]):
+                start = time.perf_counter()
+                results.append(score(instrument))
+                print(row(results[-1]), f"  {time.perf_counter() - start:4.0f} s", flush=True)
+    show_idf1(results)
+    show(bars(results))
+    OUT.mkdir(exist_ok=True)
+    draw(results, OUT / "reliability.png")
+    (OUT / "quality.json").write_text(json.dumps([one.figures() for one in results], indent=1))
 
 
 if __name__ == "__main__":

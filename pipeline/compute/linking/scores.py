@@ -6,12 +6,15 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 
-BLOCK = 1 << 24
-"""Similarities held at once while the best pairs are taken: 64 MB of float32."""
+BLOCK = 1 << 22
+"""Similarities of one pair of ranks held at once: 16 MB of float32."""
 
 
 def best_pairs(looks: Floats, starts: Ints, bank: Floats, bank_starts: Ints) -> Floats:
     """Best cosine between an exemplar of each cluster and one of each track's bank.
+
+    The first exemplars of all clusters are compared with the first of all banks, then with the second ones, and so on:
+    the running maximum is then taken over whole matrices.
 
     Args:
         looks: exemplars x dimensions, unit length, grouped by cluster.
@@ -25,13 +28,23 @@ def best_pairs(looks: Floats, starts: Ints, bank: Floats, bank_starts: Ints) -> 
     out = np.empty((len(starts), len(bank_starts)), dtype=np.float32)
     if not out.size:
         return out
-    ends = np.append(starts[1:], len(looks))
-    most = max(1, BLOCK // len(bank))
-    first = 0
-    while first < len(starts):
-        last = max(first + 1, int(np.searchsorted(ends, starts[first] + most, side="right")))
-        block = looks[starts[first] : ends[last - 1]] @ bank.T
-        by_track = np.maximum.reduceat(block, bank_starts, axis=1)
-        out[first:last] = np.maximum.reduceat(by_track, starts[first:last] - starts[first], axis=0)
-        first = last
+    columns, tracks = _by_rank(bank, bank_starts)
+    step = max(1, BLOCK // len(bank_starts))
+    for first in range(0, len(starts), step):
+        some = starts[first : first + step]
+        end = starts[first + step] if first + step < len(starts) else len(looks)
+        rows, clusters = _by_rank(looks[some[0] : end], some - some[0])
+        best = np.full((len(some), len(bank_starts)), -np.inf, dtype=np.float32)
+        for ours in clusters:
+            for theirs in tracks:
+                part = best[: len(ours), : len(theirs)]
+                np.maximum(part, ours @ theirs.T, out=part)
+        out[np.ix_(first + rows, columns)] = best
     return out
+
+
+def _by_rank(looks: Floats, starts: Ints) -> tuple[Ints, list[Floats]]:
+    """Groups in order of size, the largest first, and of each rank the exemplars of the groups that have one."""
+    sizes = np.diff(np.append(starts, len(looks)))
+    order = np.argsort(-sizes, kind="stable")
+    return order, [looks[starts[order[: np.count_nonzero(sizes > r)]] + r] for r in range(sizes.max())]

@@ -45,16 +45,16 @@ def splits(scores: Floats, track: Ints, similarity: Floats, within: Floats) -> l
         scores: clusters x tracks, normalised.
         track: the track that each cluster continues, -1 for none.
         similarity: clusters x tracks, cosine of the best pair.
-        within: clusters x clusters of the date, cosine of the best pair.
+        within: clusters that begin a track, ascending, x clusters of the date: cosine of the best pair.
     """
     owner = {int(j): i for i, j in enumerate(track) if j >= 0}
     taken = np.array(sorted(owner), dtype=np.int64)
     usual = [float(np.delete(scores[i, taken], np.searchsorted(taken, track[i])).max()) for i in _linked(track, taken)]
     found = []
-    for i in np.flatnonzero(track < 0) if len(usual) >= FEWEST else []:
+    for near, i in zip(within, np.flatnonzero(track < 0), strict=True) if len(usual) >= FEWEST else []:
         j = int(taken[scores[i, taken].argmax()])
         figure = float(scores[i, j])
-        if figure > max(usual) and similarity[i, j] > within[i, owner[j]]:
+        if figure > max(usual) and similarity[i, j] > near[owner[j]]:
             found.append(Turning(int(i), j, _by_rank(len(usual)), figure, max(usual)))
     return found
 

@@ -19,7 +19,7 @@ def a_date(figure: float) -> tuple[np.ndarray, np.ndarray]:
 
 def test_a_cluster_that_comes_nearer_to_anothers_track_than_anybody_else_split_from_it() -> None:
     scores, track = a_date(1.5)
-    near, far = np.full((NUM + 1, NUM), 0.8), np.full((NUM + 1, NUM + 1), 0.3)
+    near, far = np.full((NUM + 1, NUM), 0.8), np.full((1, NUM + 1), 0.3)
     (found,) = splits(scores, track, near.astype(np.float32), far.astype(np.float32))
     assert (found.first, found.second) == (NUM, 2)
     assert found.probability == NUM / (NUM + 1)
@@ -29,9 +29,9 @@ def test_a_cluster_that_comes_nearer_to_anothers_track_than_anybody_else_split_f
 def test_a_birth_like_any_other_and_a_piece_cut_off_are_no_splits() -> None:
     similar = np.full((NUM + 1, NUM + 1), 0.9, dtype=np.float32)
     scores, track = a_date(0.9)
-    assert splits(scores, track, similar[:, :NUM] * 2, similar) == []
+    assert splits(scores, track, similar[:, :NUM] * 2, similar[NUM:]) == []
     scores, track = a_date(5.0)  # near to the track, but nearer still to the cluster that continues it
-    assert splits(scores, track, similar[:, :NUM] * np.float32(0.5), similar) == []
+    assert splits(scores, track, similar[:, :NUM] * np.float32(0.5), similar[NUM:]) == []
 
 
 def a_change(seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
