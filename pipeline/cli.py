@@ -98,6 +98,7 @@ def evaluate(
     file: Annotated[
         Path | None, typer.Option("--out", help="Write the scores to this file too: .json or .parquet.")
     ] = None,
+    full: Annotated[bool, typer.Option("--full", help="Every score, by gap, length, size and probability.")] = False,
     config: ConfigOption = None,
     set_: SetOption = None,
 ) -> None:
@@ -121,7 +122,7 @@ def evaluate(
         truth_events=read_truth_events(events) if events else None,
         links=read_dates(context, schemas.LINKS, schemas.LINKS.names),
     )
-    out.print(render(result))
+    out.print(render(result, full))
     if file is not None:
         write_evaluation(result, file)
 

@@ -74,7 +74,7 @@ def test_from_photographs_to_a_picture(tmp_path: Path) -> None:
     truth.write_text("path,identity\n" + "".join(f"{key},{who}\n" for key, who in collection.identity.items()))
     for ending in ("json", "parquet"):
         scores = command("evaluate", "-w", tmp_path / "ws", "--truth", truth, "--out", tmp_path / f"scores.{ending}")
-        assert "idf1" in scores.stdout
+        assert "IDF1" in scores.stdout
     assert json.loads((tmp_path / "scores.json").read_text())["tracks"]["purity"] > 0
     assert pq.read_table(tmp_path / "scores.parquet").num_rows > 20
 

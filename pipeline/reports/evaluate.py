@@ -5,6 +5,7 @@ vector, no date) is in nobody's company and counts as a track of its own, so it 
 labelled image without a cluster.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -39,7 +40,8 @@ class Evaluation:
     """What came out.
 
     Attributes:
-        counts: images, labelled images (with a track, without), subjects, tracks, clusters, dates, unmatched labels.
+        counts: images, labelled images (with a track, without), subjects, dates, unmatched labels; tracks and clusters
+            that have a labelled image, and all of them.
         tracks: ``SCORES`` over all labelled images, then what :func:`_over_time` adds.
         clusters: ``SCORES`` of the clusters within their dates, all dates' images and pairs pooled: a pair of images
             of two dates is no pair.  The dates count as known to both sides, so the information scores and ARI
@@ -48,6 +50,7 @@ class Evaluation:
         clusters_by_date: The scores within each date; undated images stand under their partition's date.
         breakdowns: Scores by gap and track length (tracks) and cluster size (clusters).
         events: One a kind that the true events have; empty without true events.
+        num_events: Kind -> rows of the table ``events``, those that are not scored among them.
         reliability: ``continuations``, ``births`` and ``all``, where links were given and there are such decisions.
     """
 
@@ -58,6 +61,7 @@ class Evaluation:
     clusters_by_date: Mapping[str, Mapping[str, float]]
     breakdowns: tuple[Breakdown, ...]
     events: tuple[EventScore, ...]
+    num_events: Mapping[str, int]
     reliability: Mapping[str, Reliability]
 
 
@@ -96,6 +100,7 @@ def evaluate(
         clusters_by_date=by_date,
         breakdowns=(*breakdowns, *sizes),
         events=scored,
+        num_events=Counter(events["kind"].to_pylist()) if events is not None else {},
         reliability=link_reliability(links, looks, labelled) if links is not None else {},
     )
 
@@ -152,6 +157,8 @@ def _counts(tracks: pa.Table, truth: pa.Table, labelled: Labelled, dates: int) -
         "subjects": _num_used(labelled.subject),
         "tracks": _num_used(labelled.track),
         "clusters": _num_used(labelled.cluster),
+        "all_tracks": pc.count_distinct(tracks["track_id"]).as_py(),
+        "all_clusters": pc.count_distinct(tracks["cluster_id"]).as_py(),
     }
 
 

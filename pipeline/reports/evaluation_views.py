@@ -8,8 +8,9 @@ from typing import Any
 
 import pyarrow as pa
 from rich.console import Group, RenderableType
+from rich.text import Text
 
-from pipeline.compute.scoring import SCORES, Reliability
+from pipeline.compute.scoring import SCORES, EventScore, Reliability
 from pipeline.reports.evaluate import Evaluation
 from pipeline.reports.text import DASH, count, score, table
 
@@ -29,37 +30,82 @@ SCHEMA = pa.schema(
 ``high`` say which part it is of, ``num`` of how many things it is taken (null where it is of all)."""
 
 
-def render(evaluation: Evaluation) -> RenderableType:
-    """Everything but the scores by date, for a terminal or :func:`pipeline.reports.text.plain`."""
-    parts = [_scores(evaluation), _breakdowns(evaluation)]
+def render(evaluation: Evaluation, full: bool = False) -> RenderableType:
+    """The few figures that a person asks for first, or (``full``) everything but the scores by date."""
+    if not full:
+        return Group(_counts(evaluation), _short(evaluation))
+    parts = [_counts(evaluation), _scores(evaluation), _breakdowns(evaluation)]
     if evaluation.events:
         rows = [
             (
                 one.kind,
-                *map(count, (one.num_true, one.num_found, one.num_matched)),
+                *map(count, (one.num_true, evaluation.num_events.get(one.kind, 0), one.num_found, one.num_matched)),
                 score(one.precision),
                 score(one.recall),
             )
             for one in evaluation.events
         ]
-        parts.append(table("Events", ("kind", "true", "found", "matched", "precision", "recall"), rows))
+        columns = ("kind", "true", "in events", "scored", "matched", "precision", "recall")
+        parts += [table("Events", columns, rows), Text(_LEFT_OUT)]
     if evaluation.reliability:
         parts.append(_calibration(evaluation.reliability))
     return Group(*parts)
 
 
-def _scores(evaluation: Evaluation) -> RenderableType:
+_LEFT_OUT = (
+    "* not scored: births on the collection's first date and ends on its last, where the collection starts and stops, "
+    "and events of clusters without a labelled image."
+)
+
+
+def _counts(evaluation: Evaluation) -> Text:
     counts = evaluation.counts
-    line = (
+    return Text(
         f"{count(counts['labelled_images'])} of {count(counts['images'])} images have a label "
         f"({count(counts['labelled_without_track'])} of them no track): {count(counts['subjects'])} subjects, "
-        f"{count(counts['tracks'])} tracks, {count(counts['clusters'])} clusters, {count(counts['dates'])} dates"
+        f"{_of(counts, 'tracks')}, {_of(counts, 'clusters')}, {count(counts['dates'])} dates"
     )
+
+
+def _of(counts: Mapping[str, int], what: str) -> str:
+    """Those with a labelled image, and all of them where they are more."""
+    every = counts[f"all_{what}"]
+    return f"{count(counts[what])} {what}" + ("" if every == counts[what] else f" (of {count(every)} in all)")
+
+
+def _short(evaluation: Evaluation) -> RenderableType:
+    found = evaluation.tracks
+    rows = [
+        ("IDF1", score(found["idf1"]), "images in the best match of tracks and subjects"),
+        ("precision", score(found["bcubed_precision"]), "share of an image's track that is its subject"),
+        ("recall", score(found["bcubed_recall"]), "share of an image's subject that is its track"),
+        ("switches", _cell("identity_switches", found), "times that a subject goes on in another track"),
+        ("tracks a subject", f"{found['fragmentation']:.2f}", "1 is best; more: subjects in pieces"),
+        ("clusters", score(evaluation.clusters["bcubed_f"]), "BCubed F of the clusters within their dates"),
+    ]
+    if "all" in evaluation.reliability:
+        error = evaluation.reliability["all"].error
+        rows.append(("calibration", score(error), "error of the links' probabilities"))
+    rows += [(f"{one.kind}s", *_event(one, evaluation.num_events)) for one in evaluation.events]
+    result = table("How good it is (--full: everything)", ("", "", ""), rows, text_columns=3)
+    result.show_header = False
+    return Group(result, Text(_LEFT_OUT)) if evaluation.events else result
+
+
+def _event(one: EventScore, in_table: Mapping[str, int]) -> tuple[str, str]:
+    said = f"found; {count(one.num_found - one.num_matched)} too many"
+    left_out = in_table.get(one.kind, 0) - one.num_found
+    if left_out:
+        said += f"; {count(left_out)} not scored*"
+    return f"{count(one.num_matched)} of {count(one.num_true)}", said
+
+
+def _scores(evaluation: Evaluation) -> RenderableType:
     columns = ("score", "tracks", "clusters in\ntheir dates", "mean of\nthe dates")
     sides = (evaluation.tracks, evaluation.clusters, evaluation.clusters_mean)
     names = [*SCORES, *(name for name in evaluation.tracks if name not in SCORES)]
     rows = [(name, *(_cell(name, side) for side in sides)) for name in names]
-    return Group(line, table("Scores", columns, rows))
+    return table("Scores", columns, rows)
 
 
 def _cell(name: str, scores: Mapping[str, float]) -> str:

@@ -75,6 +75,8 @@ def test_counts():
         "subjects": 3,
         "tracks": 3,
         "clusters": 6,
+        "all_tracks": 4,
+        "all_clusters": 7,
     }
 
 
@@ -188,17 +190,28 @@ def full():
 
 
 def test_a_table_for_people():
-    text = plain(render(full()))
-    assert "11 of 12 images have a label (3 of them no track): 3 subjects, 3 tracks, 6 clusters, 3 dates" in text
+    text = plain(render(full(), full=True))
+    assert "11 of 12 images have a label (3 of them no track): 3 subjects, 3 tracks (of 4 in all), " in text
     assert all(name in text for name in SCORES)
     lines = [" ".join(line.split()) for line in text.splitlines()]
     assert any(line.startswith("idf1 0.6364 ") for line in lines)
-    assert "gap 1 0 0 - 0.0000" in lines
+    assert "gap 1 0 0 0 - 0.0000" in lines
     assert "\x1b" not in text
 
 
+def test_the_short_form_says_the_best_known_figure_first_and_accounts_for_what_is_not_scored():
+    lines = [" ".join(line.split()) for line in plain(render(full())).splitlines()]
+    first = next(line for line in lines if line.startswith(("IDF1", "precision")))
+    assert first.startswith("IDF1 0.6364 images")
+    births = next(line for line in lines if line.startswith("births"))
+    scored = next(one for one in full().events if one.kind == "birth")
+    assert births.startswith(f"births {scored.num_matched} of {scored.num_true} found; ")
+    assert f"{4 - scored.num_found} not scored*" in births
+    assert len(lines) < 20
+
+
 def test_it_fits_where_there_is_no_terminal_to_ask_for_its_width():
-    text = plain(render(full()), width=80)
+    text = plain(render(full(), full=True), width=80)
     assert max(map(len, text.splitlines())) <= 80
     assert "…" not in text
     assert {line.split()[0] for line in text.splitlines() if line.strip()} >= set(SCORES)
