@@ -1,6 +1,5 @@
 """The command ``imagetracks``."""
 
-import re
 import signal
 import sys
 import time
@@ -10,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
-from rich.console import Console
 
 from pipeline import schemas
+from pipeline.analyst_commands import picture
+from pipeline.console import ConfigOption, SetOption, WorkspaceOption, err, open_context, out, parse_dates
 from pipeline.errors import ImagetracksError, UserError
 from pipeline.storage import redact, refuse_keys
 
@@ -26,19 +26,10 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
-
 QUERY = """\
   SELECT track_id, count(*) AS images, min(date) AS first, max(date) AS last
   FROM read_parquet('{tracks}', hive_partitioning = true)
   WHERE track_id IS NOT NULL GROUP BY track_id ORDER BY images DESC LIMIT 10;"""
-
-WorkspaceOption = Annotated[str, typer.Option("--workspace", "-w", help="Folder or URI of the tables.")]
-ConfigOption = Annotated[str | None, typer.Option("--config", help="YAML file; `imagetracks config` prints one.")]
-SetOption = Annotated[
-    list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Override one key; may be repeated.")
-]
 
 
 @app.command()
@@ -128,24 +119,6 @@ def evaluate(
 
 
 @app.command()
-def picture(
-    workspace: WorkspaceOption,
-    file: Annotated[Path, typer.Argument(metavar="OUT.png", help="The picture to write.")],
-    dates: Annotated[str | None, typer.Option("--dates", metavar="A:B", help="First and last date to show.")] = None,
-    max_tracks: Annotated[int, typer.Option("--max-tracks", help="Rows, at most.", min=1)] = 30,
-    config: ConfigOption = None,
-    set_: SetOption = None,
-) -> None:
-    """Draw the tracks: a row a track, a column a date."""
-    from pipeline.runtime.gallery import draw
-
-    context = open_context(workspace, config, set_)
-    context.dates = parse_dates(dates)
-    draw(context, file, max_tracks)
-    out.print(f"Picture: {file}", soft_wrap=True)
-
-
-@app.command()
 def sample(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="New or empty folder.")],
     seed: Annotated[int, typer.Option("--seed", help="Another seed, other photographs.")] = 0,
@@ -219,39 +192,6 @@ def write_evaluation(result: "Evaluation", file: Path) -> None:
         raise UserError(f"--out {file}: cannot be written ({error.strerror}); choose another place") from None
 
 
-def open_context(workspace: str, config: str | None, overrides: list[str] | None) -> "Context":
-    """A context that reads: its engine would be this process, and is never asked for."""
-    from pipeline.config import load_config
-    from pipeline.runtime.context import Context
-    from pipeline.runtime.engines import engine_maker
-    from pipeline.runtime.progress import reporter_for
-    from pipeline.workspace import open_workspace
-
-    settings = load_config(config, overrides or [])
-    return Context(
-        open_workspace(workspace), settings, engine_maker("local", None, settings.resources), reporter_for(out)
-    )
-
-
-def parse_dates(value: str | None) -> tuple[str | None, str | None]:
-    """``A:B``, ``A:``, ``:B`` or one date -> first and last, both included.
-
-    Raises:
-        UserError: not dates, or in the wrong order.
-    """
-    if value is None:
-        return None, None
-    first, _, last = value.partition(":") if ":" in value else (value, ":", value)
-    for one in (first, last):
-        if one and not _is_date(one):
-            raise UserError(
-                f"--dates {value}: found {one!r}, expected A:B with dates like 2024-05-01; either may be empty"
-            )
-    if first and last and first > last:
-        raise UserError(f"--dates {value}: the first date lies after the last; swap them")
-    return first or None, last or None
-
-
 def show_tables(context: "Context") -> None:
     """Where the tables lie, and a query to paste."""
     out.print("\nTables (Parquet, one folder a date; the results first)")
@@ -263,19 +203,23 @@ def show_tables(context: "Context") -> None:
     out.print(QUERY.format(tracks=f"{tracks}/date=*/*.parquet"), markup=False, soft_wrap=True)
 
 
+for command in (picture,):
+    app.command()(command)
+
+
 def main() -> None:
     """Run the command; a person's mistake ends with a message and its exit code, never a traceback."""
     guarded(app)
 
 
-def guarded(command: Callable[[], object]) -> None:
-    """Run ``command``; errors that are meant for a person become messages, a signal to stop an orderly end."""
+def guarded(work: Callable[[], object]) -> None:
+    """Run ``work``; errors that are meant for a person become messages, a signal to stop an orderly end."""
     from pipeline.failures import explain
     from pipeline.stopping import Stopped, asked, stoppable
 
     try:
         with stoppable():
-            command()
+            work()
     except ImagetracksError as error:
         _end_with(error)
     except BaseException as error:
@@ -298,18 +242,6 @@ def guarded(command: Callable[[], object]) -> None:
 def _end_with(error: ImagetracksError) -> NoReturn:
     err.print(f"imagetracks: {redact(str(error))}", markup=False, soft_wrap=True)
     sys.exit(error.exit_code)
-
-
-def _is_date(text: str) -> bool:
-    from datetime import date
-
-    if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
-        return False
-    try:
-        date.fromisoformat(text)
-    except ValueError:
-        return False
-    return True
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from pipeline.reports.picture_ink import FAINT, INK, QUIET, THREAD, Canvas, Colo
 from pipeline.reports.picture_legend import draw_legend, legend_width
 from pipeline.reports.picture_rows import Plan, Row, Tie, plan
 
-LEFT, RIGHT, HEAD, FOOT = 150, 44, 172, 44
+LEFT, RIGHT, HEAD, FOOT = 216, 44, 172, 44
 WIDTH = 1560
 """Width that the cells share out among them, in pixels; with many dates the picture gets wider instead."""
 
@@ -28,7 +28,13 @@ CAPTION = (
 
 
 def draw_tracks(
-    cells: pa.Table, events: pa.Table, dates: Sequence[date], *, max_tracks: int = 30, max_dates: int = 16
+    cells: pa.Table,
+    events: pa.Table,
+    dates: Sequence[date],
+    *,
+    max_tracks: int = 30,
+    max_dates: int = 16,
+    page: int = 1,
 ) -> Image.Image:
     """Draw the tracks.
 
@@ -42,16 +48,17 @@ def draw_tracks(
         dates: the collection's dates, ascending, without the undated ones.
         max_tracks: rows, at most; a caption says how many there are in all.
         max_dates: columns, at most; of more dates evenly spaced ones are shown.
+        page: which ``max_tracks`` of the tracks, from 1.
 
     Returns:
         An RGB picture; the same input gives the same pixels.
 
     Raises:
-        UserError: there is no track to draw.
+        UserError: there is no track to draw, or no such page.
     """
     if not cells.num_rows or not dates:
         raise UserError("there is no track to draw: the run has found none, or none on the dates asked for")
-    return _Drawing(plan(cells, events, dates, max_tracks, max_dates)).draw()
+    return _Drawing(plan(cells, events, dates, max_tracks, max_dates, page)).draw()
 
 
 class _Drawing:
@@ -119,7 +126,7 @@ class _Drawing:
             else:
                 self._canvas.dashes((start[0] + 6, y), (end[0] - 6, y), mixed(colour, 0.55), 2)
                 missed = following - here - 1
-                words = f"gap: {missed} date" + ("s" if missed > 1 else "")
+                words = f"gap: {_many(missed, 'date')}" if len(self._plan.dates) == self._plan.num_dates else "gap"
                 self._canvas.text(((start[0] + end[0]) / 2, y - 12), words, 12, mixed(colour, 0.85), "mm")
         self._edges(row, colour, y)
 
@@ -138,7 +145,7 @@ class _Drawing:
             self._canvas.line([(start - 12, y), (start, y)], mixed(colour, 0.5), THREAD)
         if row.later:
             self._canvas.line([(end, y), (end + 15, y)], colour, THREAD)
-            self._canvas.line([(end + 10, y - 5), (end + 16, y), (end + 10, y + 5)], colour, THREAD)
+            self._canvas.arrow((end + 16, y), colour)
 
     def _tied(self, track: str, kind: str) -> bool:
         return any(tie.other == track and tie.kind == kind for tie in self._plan.ties)
@@ -169,9 +176,10 @@ class _Drawing:
 
     def _cells(self, row: Row) -> None:
         colour, y = self._colour(row.track), self._middle(row.track)
-        self._canvas.dot((34, y - 8), 5, colour)
-        self._canvas.text((46, y - 8), row.track[:8], 14, INK, bold=0.2)
-        self._canvas.text((46, y + 9), f"{row.num_images:,} images", 12, QUIET)
+        self._canvas.dot((34, y - 16), 5, colour)
+        self._canvas.text((46, y - 16), row.track[:12], 14, INK, bold=0.2)
+        self._canvas.text((46, y + 1), f"{_many(row.num_images, 'image')}, {_many(row.num_dates, 'date')}", 12, QUIET)
+        self._canvas.text((46, y + 17), _span(row), 11, QUIET)
         for column, cell in sorted(row.cells.items()):
             x, top = self._left(column), y - self._cell / 2
             self._canvas.picture((x, top), self._cell, cell.pixels, colour)
@@ -185,9 +193,21 @@ class _Drawing:
             _of(len(shown.dates), shown.num_dates, "dates"),
             f"{shown.num_images:,} images in all",
         ]
+        if shown.num_pages > 1:
+            words.insert(0, f"page {shown.page:,} of {shown.num_pages:,}")
         y = self._height - 26
         self._canvas.line([(EDGE, y - 18), (self._width - EDGE, y - 18)], FAINT, 1)
         self._canvas.text((EDGE, y + 2), "  ·  ".join(words), 13, QUIET)
+
+
+def _span(row: Row) -> str:
+    """When the track was seen first and last."""
+    first, last = (f"{day.day} {day:%b %Y}" for day in (row.since, row.until))
+    return first if row.since == row.until else f"{first} - {last}"
+
+
+def _many(number: int, what: str) -> str:
+    return f"{number:,} {what}" + ("" if number == 1 else "s")
 
 
 def _of(shown: int, total: int, what: str) -> str:

@@ -86,6 +86,11 @@ class Canvas:
         x, y = at
         self.line([(x, y - 7), (x, y + 7)], colour, 3.5)
 
+    def arrow(self, tip: Point, colour: Colour) -> None:
+        """The mark of a line that goes on."""
+        x, y = tip
+        self.line([(x - 6, y - 5), (x, y), (x - 6, y + 5)], colour, THREAD)
+
     def bend(self, start: Point, end: Point, colour: Colour, width: float) -> None:
         """An S-curve (a cubic Bézier curve with level ends) from start to end; paper around it where it crosses."""
         reach = (end[0] - start[0]) * 0.9

@@ -55,6 +55,15 @@ def _end(canvas: Canvas, x: float, y: float) -> None:
     canvas.stop((x + LENGTH - 6, y), COLOUR)
 
 
+def _open(canvas: Canvas, x: float, y: float) -> None:
+    canvas.line([(x, y), (x + LENGTH - 6, y)], COLOUR, THREAD)
+    canvas.arrow((x + LENGTH - 6, y), COLOUR)
+
+
+def _earlier(canvas: Canvas, x: float, y: float) -> None:
+    canvas.line([(x + 4, y), (x + LENGTH, y)], mixed(COLOUR, 0.5), THREAD)
+
+
 MARKS: tuple[tuple[Callable[[Canvas, float, float], None], str], ...] = (
     (_seen, "same subject"),
     (_birth, "birth: first seen here"),
@@ -62,4 +71,6 @@ MARKS: tuple[tuple[Callable[[Canvas, float, float], None], str], ...] = (
     (_split, "split: one became two"),
     (_merge, "merge: two became one"),
     (_end, "end: not seen again"),
+    (_open, "open: may go on"),
+    (_earlier, "seen earlier"),
 )

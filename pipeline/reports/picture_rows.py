@@ -7,6 +7,8 @@ from datetime import date
 
 import pyarrow as pa
 
+from pipeline.errors import UserError
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -28,10 +30,13 @@ class Tie:
 
 @dataclass(frozen=True)
 class Row:
-    """A track as it is drawn: its images in all, its cells by column, how it begins and ends in the columns shown."""
+    """A track as it is drawn: what there is of it, its cells by column, how it begins and ends in the columns shown."""
 
     track: str
     num_images: int
+    num_dates: int
+    since: date
+    until: date
     cells: Mapping[int, Cell]
     born: bool
     ended: bool
@@ -51,7 +56,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that is drawn, in order, and how much there is in all."""
+    """Everything that is drawn, in order, and how much there is in all; pages count from 1."""
 
     rows: tuple[Row, ...]
     dates: tuple[date, ...]
@@ -59,6 +64,8 @@ class Plan:
     num_tracks: int
     num_dates: int
     num_images: int
+    page: int = 1
+    num_pages: int = 1
 
 
 @dataclass(frozen=True)
@@ -70,12 +77,14 @@ class _Track:
     num_images: int
 
 
-def plan(cells: pa.Table, events: pa.Table, dates: Sequence[date], max_tracks: int, max_dates: int) -> Plan:
+def plan(
+    cells: pa.Table, events: pa.Table, dates: Sequence[date], max_tracks: int, max_dates: int, page: int = 1
+) -> Plan:
     """Choose and order what the picture shows.
 
     Rows come by first date, then by size, then by id, except that tracks which split or merged follow each other.  Of
-    too many tracks the ones seen on most dates are kept, with the tracks they split from or merged with; of too many
-    dates, evenly spaced ones with the first and the last.
+    too many tracks the first page has those seen on most dates, with the tracks they split from or merged with, the
+    second page the next; of too many dates, evenly spaced ones with the first and the last are shown.
 
     Args:
         cells: track_id, date, num_images, and pixels (may be missing or null); one row a track and date.
@@ -83,6 +92,10 @@ def plan(cells: pa.Table, events: pa.Table, dates: Sequence[date], max_tracks: i
         dates: the collection's dates, ascending.
         max_tracks: rows, at most.
         max_dates: columns, at most.
+        page: which ``max_tracks`` of the tracks, from 1.
+
+    Raises:
+        UserError: there is no such page.
     """
     tracks = _tracks(cells)
     ties = _ties(events, tracks)
@@ -93,7 +106,11 @@ def plan(cells: pa.Table, events: pa.Table, dates: Sequence[date], max_tracks: i
         if cell["date"] in column:
             by_track[cell["track_id"]][column[cell["date"]]] = Cell(cell["num_images"], cell.get("pixels"))
     families = [[track for track in family if track in by_track] for family in _families(tracks, ties)]
-    order = _limited([family for family in families if family], tracks, max_tracks)
+    families = [family for family in families if family]
+    num_pages = max(1, -(-sum(map(len, families)) // max_tracks))
+    if not 1 <= page <= num_pages:
+        raise UserError(f"there is no page {page} of the picture: found {num_pages}, of {max_tracks} tracks each")
+    order = _limited(families, tracks, slice((page - 1) * max_tracks, page * max_tracks))
     kinds = {(event["track_id"], event["kind"]) for event in events.to_pylist()}
     rows = tuple(_row(tracks[name], by_track[name], kinds, dates, shown_dates) for name in order)
     kept = tuple(
@@ -102,7 +119,7 @@ def plan(cells: pa.Table, events: pa.Table, dates: Sequence[date], max_tracks: i
         if track in order and other in order
     )
     total = sum(track.num_images for track in tracks.values())
-    return Plan(rows, shown_dates, kept, len(tracks), len(dates), total)
+    return Plan(rows, shown_dates, kept, len(tracks), len(dates), total, page, num_pages)
 
 
 def thinned(dates: Sequence[date], most: int) -> tuple[date, ...]:
@@ -160,15 +177,14 @@ def _families(tracks: Mapping[str, _Track], ties: Iterable[tuple[str, str, str, 
     return result
 
 
-def _limited(families: list[list[str]], tracks: Mapping[str, _Track], most: int) -> list[str]:
-    """The tracks of the families with the longest-seen members, ``most`` in all, in the given order."""
+def _limited(families: list[list[str]], tracks: Mapping[str, _Track], wanted: slice) -> list[str]:
+    """Of the tracks, those of families with the longest-seen members first, the ``wanted``, in the given order."""
 
     def size(name: str) -> tuple[int, int, str]:
         return (-tracks[name].num_dates, -tracks[name].num_images, name)
 
-    kept: set[str] = set()
-    for family in sorted(families, key=lambda family: min(map(size, family))):
-        kept |= set(sorted(family, key=size)[: most - len(kept)])
+    by_size = sorted(families, key=lambda family: min(map(size, family)))
+    kept = set([name for family in by_size for name in sorted(family, key=size)][wanted])
     return [name for family in families for name in family if name in kept]
 
 
@@ -183,6 +199,9 @@ def _row(
     return Row(
         track.track,
         track.num_images,
+        track.num_dates,
+        track.first,
+        track.last,
         cells,
         born=(track.track, "birth") in kinds and track.first > dates[0] and min(cells) > 0,
         ended=(track.track, "end") in kinds and max(cells) < len(shown) - 1,

@@ -1,6 +1,7 @@
 """What the picture of the tracks needs, read from a workspace: narrow columns first, then pixels of what is shown."""
 
 import datetime as dt
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,28 +14,86 @@ from pipeline.reports.picture_rows import plan
 from pipeline.runtime.context import Context
 from pipeline.runtime.tables import read_dates
 
-MAX_DATES = 16
+
+@dataclass(frozen=True)
+class View:
+    """What of the tracks to draw.
+
+    Attributes:
+        max_tracks: rows of a page, at most.
+        max_dates: columns, at most; of more dates evenly spaced ones are shown.
+        page: from 1; None: every page, each in a file of its own.
+        tracks: ids of the tracks to draw; empty: all.
+        events: kinds of events; only tracks with one of them on the dates shown are drawn; empty: all.
+    """
+
+    max_tracks: int = 30
+    max_dates: int = 16
+    page: int | None = 1
+    tracks: tuple[str, ...] = ()
+    events: tuple[str, ...] = ()
 
 
-def draw(context: Context, file: Path, max_tracks: int) -> None:
-    """Draw the tracks of the dates in the window into ``file``.
+def draw(context: Context, file: Path, view: View) -> list[Path]:
+    """Draw the tracks of the dates in the window into ``file``, or all pages into ``file`` with a number.
+
+    Returns:
+        The files written.
 
     Raises:
-        UserError: there is nothing to draw, or the file cannot be written.
+        UserError: there is nothing to draw, no such page, or the file cannot be written.
     """
+    if not file.absolute().parent.is_dir():
+        raise UserError(f"cannot write the picture {file}: there is no folder {file.parent}; make it first")
     cells, events = _cells(context), _events(context)
     dates = sorted(set(cells["date"].to_pylist()))
     if not dates:
         raise UserError("there is no track to draw: run `imagetracks run` first, or give other --dates")
-    shown = plan(cells, events, dates, max_tracks, MAX_DATES)
+    cells = _wanted(cells, events, view)
+    first = plan(cells, events, dates, view.max_tracks, view.max_dates)
+    pages = range(1, first.num_pages + 1) if view.page is None else [view.page]
+    digits = len(str(first.num_pages))
+    written = []
+    for page in pages:
+        target = file if view.page is not None else file.with_stem(f"{file.stem}-{page:0{digits}d}")
+        _draw_page(context, (cells, events, dates), view, page, target)
+        written.append(target)
+    return written
+
+
+def _draw_page(
+    context: Context, drawn: tuple[pa.Table, pa.Table, list[dt.date]], view: View, page: int, file: Path
+) -> None:
+    cells, events, dates = drawn
+    shown = plan(cells, events, dates, view.max_tracks, view.max_dates, page)
     wanted = {(row.track, shown.dates[column]) for row in shown.rows for column in row.cells}
     cells = _with_pixels(context, cells, wanted)
-    picture = draw_tracks(cells, events, dates, max_tracks=max_tracks, max_dates=MAX_DATES)
+    limits = {"max_tracks": view.max_tracks, "max_dates": view.max_dates, "page": page}
+    picture = draw_tracks(cells, events, dates, **limits)
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
         picture.save(file)
     except (OSError, ValueError) as error:
         raise UserError(f"cannot write the picture {file}: {error}; give a file like tracks.png") from None
+
+
+def _wanted(cells: pa.Table, events: pa.Table, view: View) -> pa.Table:
+    """The cells of the tracks asked for."""
+    if view.tracks:
+        unknown = sorted(set(view.tracks) - set(cells["track_id"].to_pylist()))
+        if unknown:
+            raise UserError(
+                f"--tracks: found no track {', '.join(unknown[:3])}{', …' if len(unknown) > 3 else ''} on these dates\n"
+                "expected ids as in the column track_id of the table tracks"
+            )
+        cells = cells.filter(pc.is_in(cells["track_id"], value_set=pa.array(view.tracks, pa.string())))
+    if view.events:
+        kinds = pa.array(view.events, pa.string())
+        happened = events.filter(pc.is_in(events["kind"], value_set=kinds))
+        ids = pa.chunked_array([*happened["track_id"].chunks, *happened["other_track_id"].chunks], pa.string())
+        cells = cells.filter(pc.is_in(cells["track_id"], value_set=pc.drop_null(ids)))
+        if not cells.num_rows:
+            raise UserError(f"--events {','.join(view.events)}: no track has such an event on these dates")
+    return cells
 
 
 def _dated(context: Context) -> list[str]:

@@ -3,6 +3,7 @@ from datetime import date, timedelta
 import pyarrow as pa
 import pytest
 
+from pipeline.errors import UserError
 from pipeline.reports.picture_rows import Tie, plan, thinned
 
 DATES = [date(2024, 1, 1) + timedelta(days=7 * week) for week in range(10)]
@@ -92,3 +93,17 @@ def test_a_table_without_pixels_gives_the_same_plan() -> None:
     assert [row.track for row in full.rows] == [row.track for row in bare.rows]
     assert full.rows[0].cells[1].pixels == b"x"
     assert bare.rows[0].cells[1].pixels is None
+
+
+def test_pages_hold_every_track_once_the_longest_first() -> None:
+    table = cells({"a": "xxxx", "b": "x", "c": "xx", "d": "xxx", "e": "xx"})
+    pages = [plan(table, events(), DATES[:4], 2, 30, page) for page in (1, 2, 3)]
+    assert [[row.track for row in one.rows] for one in pages] == [["a", "d"], ["c", "e"], ["b"]]
+    assert {(one.page, one.num_pages, one.num_tracks) for one in pages} == {(1, 3, 5), (2, 3, 5), (3, 3, 5)}
+    with pytest.raises(UserError, match="no page 4 of the picture: found 3"):
+        plan(table, events(), DATES[:4], 2, 30, 4)
+
+
+def test_a_row_says_how_much_there_is_of_its_track() -> None:
+    (row,) = plan(cells({"a": "x xx"}), events(), DATES[:4], 30, 2).rows
+    assert (row.num_images, row.num_dates, row.since, row.until) == (6, 3, DATES[0], DATES[3])
