@@ -26,6 +26,8 @@ class Reason(StrEnum):
     TOO_MANY_PIXELS = "too_many_pixels"
     DECODER_CRASHED = "decoder_crashed"
     EXTRACTOR_FAILED = "extractor_failed"
+    BAD_REGION = "bad_region"
+    NO_FACE = "no_face"
 
 
 TRANSIENT: dict[Reason, str] = {
@@ -47,6 +49,8 @@ PERMANENT: dict[Reason, str] = {
     Reason.TOO_LARGE: "The object has more bytes than ingest.max_bytes.",
     Reason.TOO_MANY_PIXELS: "The image has more pixels than ingest.max_pixels.",
     Reason.DECODER_CRASHED: "Decoding it killed the process that did it, or took longer than resources.decode_seconds.",
+    Reason.BAD_REGION: "Half of the region's box, or more, lies outside the photograph.",
+    Reason.NO_FACE: "No face of the least size and score was found.",
     Reason.EXTRACTOR_FAILED: "The image decodes, but the extractor gave no finite vector for it, or died of it.",
 }
 """Reasons that lie in the content, each with one sentence."""

@@ -11,8 +11,10 @@ from difflib import get_close_matches
 from pipeline.compute.extractors import (
     classical,
     efficientnet_lite,
+    faces_dlib,
     own,
     raw_pixels,
+    timm_models,
     torchvision_models,
     weights,
 )
@@ -60,6 +62,8 @@ def _no_weights(spec: ExtractorSpec) -> str:
 FAMILIES: dict[str, Family] = {
     "efficientnet_lite0": Family(efficientnet_lite.parse, efficientnet_lite.weights_hash, efficientnet_lite.build),
     "torchvision": Family(torchvision_models.parse, torchvision_models.weights_hash, torchvision_models.build),
+    "timm": Family(timm_models.parse, timm_models.weights_hash, timm_models.build),
+    "faces": Family(faces_dlib.parse, faces_dlib.weights_hash, faces_dlib.build, takes_weights=False),
     "classical": Family(classical.parse, _no_weights, classical.build, takes_weights=False),
     "raw_pixels": Family(raw_pixels.parse, _no_weights, raw_pixels.build, takes_weights=False),
     "own": Family(own.parse, own.weights_hash, own.build, takes_weights=False),

@@ -1,6 +1,10 @@
 """Torch modules around a network's body: pixels in, one vector an image out.  Imports torch: workers only."""
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
+from torch.overrides import TorchFunctionMode
 
 from pipeline.compute.extractors.base import Precision
 from pipeline.compute.extractors.preprocessing import Preprocessing
@@ -27,6 +31,26 @@ class _PixelsToVectors(torch.nn.Module):
 def with_pixels_in(body: torch.nn.Module, how: Preprocessing, precision: Precision) -> torch.nn.Module:
     """``body`` with normalisation before and pooling after: (n, h, w, 3) uint8 -> (n, d) float32."""
     return _PixelsToVectors(body.eval(), how, getattr(torch, precision)).eval().requires_grad_(False)
+
+
+class NoNumbers(TorchFunctionMode):
+    """While it holds, layers are made without memory for their weights, so that making a network is free.
+
+    Other than ``torch.device("meta")`` it leaves alone what a network computes while it is made (RegNet's widths).
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """``torch.empty``, by which layers are made, gives a tensor without memory."""
+        more = {**(kwargs or {}), "device": "meta"} if func is torch.empty else kwargs or {}
+        return func(*args, **more)
+
+
+def dimensions(make_body: Callable[[], torch.nn.Module], how: Preprocessing) -> int:
+    """Length of a vector, found from shapes alone: nothing is loaded or computed."""
+    with NoNumbers():
+        body = make_body()
+    network = with_pixels_in(body, how, "float32").to("meta")
+    return int(network(torch.empty(1, how.height, how.width, 3, dtype=torch.uint8, device="meta")).shape[1])
 
 
 def pool(output: torch.Tensor) -> torch.Tensor:

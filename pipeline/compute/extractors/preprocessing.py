@@ -18,8 +18,8 @@ class Preprocessing:
     Attributes:
         height: of the input, pixels.
         width: of the input, pixels.
-        resize: what the shorter side is resized to before the centre is cut out; None: both sides are resized to
-            ``height`` and ``width`` whatever the aspect (the whole image is seen, squashed).
+        resize: what the shorter side is resized to before the centre is cut out, or (height, width) whatever the
+            aspect; None: to ``height`` and ``width`` (the whole image is seen, squashed).
         interpolation: always antialiased.
         mean: subtracted from each channel (0 to 255, red green blue).
         std: divides each channel after that.
@@ -27,7 +27,7 @@ class Preprocessing:
 
     height: int
     width: int
-    resize: int | None = None
+    resize: int | tuple[int, int] | None = None
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
@@ -35,7 +35,7 @@ class Preprocessing:
     @property
     def min_side(self) -> int:
         """Pixels on the shorter side below which ``prepare`` would have to enlarge."""
-        return self.resize if self.resize is not None else max(self.height, self.width)
+        return self.resize if isinstance(self.resize, int) else max(self.resize or (self.height, self.width))
 
 
 def prepare(rgb: NDArray[np.uint8], how: Preprocessing) -> NDArray[np.uint8]:
@@ -53,11 +53,14 @@ def prepare(rgb: NDArray[np.uint8], how: Preprocessing) -> NDArray[np.uint8]:
     """
     if how.resize is None:
         return _resize(rgb, how.height, how.width, how.interpolation)
-    rgb = _cut_ends(rgb)
-    height, width = rgb.shape[:2]
-    shorter = min(height, width)
-    # torchvision truncates the longer side.
-    tall, wide = int(how.resize * height / shorter), int(how.resize * width / shorter)
+    if isinstance(how.resize, int):
+        rgb = _cut_ends(rgb)
+        height, width = rgb.shape[:2]
+        shorter = min(height, width)
+        # torchvision truncates the longer side.
+        tall, wide = int(how.resize * height / shorter), int(how.resize * width / shorter)
+    else:
+        tall, wide = how.resize
     resized = _resize(rgb, tall, wide, how.interpolation)
     top, left = round((tall - how.height) / 2.0), round((wide - how.width) / 2.0)
     return np.ascontiguousarray(resized[top : top + how.height, left : left + how.width])

@@ -64,12 +64,28 @@ def build(spec: ExtractorSpec, digest: str, settings: Settings) -> Extractor:
     return BatchExtractor(spec, digest, engine, batch_size(settings))
 
 
-def _body(spec: ExtractorSpec, source: str | None) -> "torch.nn.Module":
+def without_weights(spec: ExtractorSpec) -> "torch.nn.Module":
+    """The network up to its node, as it is before any training.
+
+    Raises:
+        UserError: no such node; lists them.
+    """
+    return at_node(_network(spec), spec.node)
+
+
+def _network(spec: ExtractorSpec) -> "torch.nn.Module":
     import torchvision
 
-    network = torchvision.models.get_model(spec.model, weights=None, **_ARGUMENTS.get(spec.model, {})).eval()
+    network: torch.nn.Module = torchvision.models.get_model(
+        spec.model, weights=None, **_ARGUMENTS.get(spec.model, {})
+    ).eval()
     if spec.node is not None:
-        check_node(network, spec.node)  # before anything is downloaded
+        check_node(network, spec.node)
+    return network
+
+
+def _body(spec: ExtractorSpec, source: str | None) -> "torch.nn.Module":
+    network = _network(spec)  # a wrong node is told before anything is downloaded
     source = source or str(_published_file(spec))
     weights.load_into(network, weights.read_tensors(source), source)
     return at_node(network, spec.node)
@@ -85,11 +101,7 @@ def check_node(network: "torch.nn.Module", node: str) -> None:
 
     nodes = get_graph_node_names(network)[1]
     # The name of a module stands for its last node, as in torchvision.
-    if not any(name == node or name.startswith(f"{node}.") for name in nodes):
-        near = get_close_matches(node, nodes, n=1, cutoff=0.0)[0]
-        raise UserError(
-            f"fingerprint.extractor: found no node {node}; nearest: {near}; the nodes are: {', '.join(nodes)}"
-        )
+    weights.check_node(node, nodes, any(name == node or name.startswith(f"{node}.") for name in nodes))
 
 
 def at_node(network: "torch.nn.Module", node: str | None) -> "torch.nn.Module":
@@ -131,14 +143,7 @@ def _published_file(spec: ExtractorSpec) -> Path:
     if not path.exists():
         if not urls:
             raise UserError(f"{spec.name}: this torchvision does not know {spec.published}; put the file at {path}")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            torch.hub.download_url_to_file(urls[0], str(path), progress=False)  # renames when whole
-        except (OSError, RuntimeError) as error:
-            raise UserError(
-                f"{spec.name}: cannot download {urls[0]} ({error}); put the file at {path}, "
-                "or name a weights file in fingerprint.weights"
-            ) from error
+        weights.download(urls[0], path, spec.name)
     _check_hash(path)
     return path
 

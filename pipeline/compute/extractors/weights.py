@@ -3,6 +3,8 @@
 A weights file is part of an extractor as code is, so this is the one place in ``compute`` that opens files.
 """
 
+from collections.abc import Iterable
+from difflib import get_close_matches
 from hashlib import blake2b, file_digest
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,6 +50,43 @@ def local_file(source: str) -> Path:
     if not kept.exists():
         raise UserError(f"fingerprint.weights: no room for a copy of {source} in {kept.parent}; set IMAGETRACKS_CACHE")
     return kept
+
+
+def download(url: str, path: Path, name: str) -> None:
+    """Fetch published weights; ``path`` exists only when they are whole.
+
+    Args:
+        url: where they are published.
+        path: where they are to lie.
+        name: the extractor's, for messages.
+
+    Raises:
+        UserError: they cannot be had; says which file to put where.
+    """
+    import torch
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(url, str(path), progress=False)  # renames when whole
+    except (OSError, RuntimeError) as error:
+        raise UserError(
+            f"{name}: cannot download {url} ({error}); put the file at {path}, "
+            "or name a weights file in fingerprint.weights"
+        ) from error
+
+
+def check_node(node: str, nodes: Iterable[str], known: bool) -> None:
+    """Refuse a node of a network that is not ``known``.
+
+    Raises:
+        UserError: names the nearest of ``nodes`` and lists all.
+    """
+    if not known:
+        listed = list(nodes)
+        near = get_close_matches(node, listed, n=1, cutoff=0.0)[0]
+        raise UserError(
+            f"fingerprint.extractor: found no node {node}; nearest: {near}; the nodes are: {', '.join(listed)}"
+        )
 
 
 def read_tensors(source: str) -> "dict[str, torch.Tensor]":

@@ -1,5 +1,6 @@
 """torchvision's networks: names, preprocessing and last layers of all, vectors of some, weights made by the test."""
 
+from functools import partial
 from hashlib import sha256
 
 import numpy as np
@@ -7,8 +8,8 @@ import pytest
 import torch
 
 from pipeline.compute import extractors
-from pipeline.compute.extractors import torchvision_models
-from pipeline.compute.extractors.torchvision_table import PUBLISHED
+from pipeline.compute.extractors import network, torchvision_models
+from pipeline.compute.extractors.torchvision_table import DIMENSIONS, PUBLISHED
 from pipeline.errors import UserError
 
 pytestmark = pytest.mark.slow  # importing torchvision takes seconds
@@ -134,48 +135,41 @@ def test_a_seeded_network_agrees_with_torch(own_cache, model, node, dimensions):
     np.testing.assert_array_equal(extractor(given[1:2]), found[1:2])
 
 
-# One of each architecture, and what its last layer is given.
-LAST = {
-    "alexnet": 4096,
-    "convnext_tiny": 768,
-    "densenet121": 1024,
-    "efficientnet_b0": 1280,
-    "efficientnet_v2_s": 1280,
-    "googlenet": 1024,
-    "inception_v3": 2048,
-    "maxvit_t": 512,
-    "mnasnet0_5": 1280,
-    "mobilenet_v2": 1280,
-    "mobilenet_v3_small": 1024,
-    "regnet_x_400mf": 400,
-    "resnet18": 512,
-    "resnext50_32x4d": 2048,
-    "shufflenet_v2_x0_5": 1024,
-    "squeezenet1_1": 512,
-    "swin_t": 768,
-    "swin_v2_t": 768,
-    "vgg11": 4096,
-    "vit_b_32": 768,
+def test_every_model_gives_a_vector_of_the_listed_length():
+    """All of them, by shapes alone: made without numbers, cut before the last layer, run on the input of the table."""
+    found = {}
+    for model, (_, how) in PUBLISHED.items():
+        spec = extractors.resolve(f"torchvision/{model}")
+        found[model] = network.dimensions(partial(torchvision_models.without_weights, spec), how)
+    assert found == DIMENSIONS
+
+
+# One of each architecture, and the node of its class scores.
+SCORES = {
+    "alexnet": "classifier.6",
+    "convnext_tiny": "classifier.2",
+    "densenet121": "classifier",
+    "efficientnet_b0": "classifier.1",
+    "efficientnet_v2_s": "classifier.1",
+    "googlenet": "fc",
+    "inception_v3": "fc",
+    "maxvit_t": "classifier.5",
+    "mnasnet0_5": "classifier.1",
+    "mobilenet_v2": "classifier.1",
+    "mobilenet_v3_small": "classifier.3",
+    "regnet_x_400mf": "fc",
+    "resnet18": "fc",
+    "resnext50_32x4d": "fc",
+    "shufflenet_v2_x0_5": "fc",
+    "squeezenet1_1": "flatten",
+    "swin_t": "head",
+    "swin_v2_t": "head",
+    "vgg11": "classifier.6",
+    "vit_b_32": "heads.head",
 }
 
 
-def on_meta(model):
-    """The network and a batch without numbers: the shapes without the arithmetic."""
-    from torchvision.models import get_model
-
-    how = PUBLISHED[model][1]
-    network = get_model(model, weights=None, **torchvision_models._ARGUMENTS.get(model, {})).eval()
-    return network.to("meta"), torch.empty(2, 3, how.height, how.width, device="meta")
-
-
-@pytest.mark.parametrize("model", sorted(LAST))
-def test_every_architecture_ends_in_a_layer_that_can_be_cut_off(model):
-    network, batch = on_meta(model)
-    assert network(batch).shape == (2, 1000)
-    assert torchvision_models.at_node(network, None)(batch).shape == (2, LAST[model])
-
-
-def test_the_classic_nodes_of_vgg():
-    network, batch = on_meta("vgg11")
-    for node, length in (("flatten", 25088), ("classifier.0", 4096), ("classifier.3", 4096), ("classifier", 1000)):
-        assert torchvision_models.at_node(network, node)(batch).shape == (2, length)
+@pytest.mark.parametrize("model", sorted(SCORES))
+def test_every_architecture_has_the_1000_scores_as_a_node(model):
+    spec = extractors.resolve(f"torchvision/{model}:{SCORES[model]}")
+    assert network.dimensions(partial(torchvision_models.without_weights, spec), spec.preprocessing) == 1000
