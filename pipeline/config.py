@@ -10,7 +10,7 @@ from pipeline.resources import Resources
 from pipeline.settings import read_settings
 from pipeline.stages.cluster import ClusterParams
 from pipeline.stages.fingerprint import FingerprintParams
-from pipeline.stages.ingest import IngestParams
+from pipeline.stages.ingest_params import IngestParams
 from pipeline.stages.link import LinkParams
 from pipeline.stages.looks import LooksParams
 from pipeline.stages.neighbors import NeighborsParams

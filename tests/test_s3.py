@@ -17,7 +17,7 @@ from pipeline.errors import BusyError
 from pipeline.lease import Lease
 from pipeline.runtime.sources import list_collection
 from pipeline.s3 import S3
-from pipeline.stages.ingest import SourceParams
+from pipeline.stages.ingest_params import SourceParams
 from pipeline.storage import create, open_filesystem
 from tests.collections import Collection
 from tests.commands import environment, imagetracks, leftovers, message_of, run_arguments

@@ -19,7 +19,7 @@ from pipeline.lease import Lease
 from pipeline.runtime.fetching import fetch
 from pipeline.runtime.sources import list_collection
 from pipeline.s3 import S3, GaveUpError
-from pipeline.stages.ingest import SourceParams
+from pipeline.stages.ingest_params import SourceParams
 from pipeline.storage import open_filesystem
 from tests.collections import DATES, Collection
 from tests.commands import environment, imagetracks, leftovers, message_of, run_arguments

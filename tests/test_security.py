@@ -24,7 +24,7 @@ from pipeline.errors import UserError
 from pipeline.plain_yaml import Loader
 from pipeline.runtime.manifest import read_manifest
 from pipeline.schemas import IMAGES
-from pipeline.stages.ingest import SourceParams
+from pipeline.stages.ingest_params import SourceParams
 from pipeline.storage import open_filesystem, redact, refuse_keys, without_secrets
 from pipeline.workspace import Place, Workspace
 from tests.collections import Collection

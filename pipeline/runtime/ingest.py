@@ -22,15 +22,19 @@ from pipeline.parts import Staged
 from pipeline.runtime.context import Context
 from pipeline.runtime.engine import Call, Fragment
 from pipeline.runtime.fragments import Pieces, compose
-from pipeline.runtime.reading import WORD_DIGITS, FailureGuard, read_as, read_work
+from pipeline.runtime.reading import WORD_DIGITS, FailureGuard, as_listed, kept_uris, read_work
 from pipeline.runtime.sources import list_collection, refuse_absent
 from pipeline.runtime.staleness import parameters
 from pipeline.schemas import IMAGES
-from pipeline.stages.ingest import IngestParams, SourceParams, flag_duplicates
+from pipeline.stages.ingest import flag_duplicates
+from pipeline.stages.ingest_params import IngestParams, SourceParams
 from pipeline.storage import without_secrets
 from pipeline.tablestore import TableStore
 
 VERSION = 3
+
+NAME = "name"
+"""The column by which rows of a listing and of ``images`` know one another."""
 
 _KNOWN = ("image_id", "object_version", "reason", "vanished")
 
@@ -63,22 +67,23 @@ def run_ingest(context: Context, collection: str, manifest: str | None) -> None:
     inputs = image_inputs(params)
     stage = digest(inputs)
     listing, filesystem = list_collection(collection, manifest, params, context.config.resources.retries)
+    listing = named(listing, params)
     if params.on_absent == "refuse":
-        refuse_absent(listing, lambda: _ids(store))
+        refuse_absent(listing, lambda: _known(store, params, redo=False)[NAME])
     listing = _with_versions(listing)
     listed = digest(content_digests(listing.select(["image_id", "object_version"])))
     state = {"stage": stage, "listing": listed, "on_vanished": params.on_vanished}
     if dict(store.extra) == state and not _has_transient_failures(store):
         return
     context.workspace.begin()
-    known = _known(store, redo=store.extra.get("stage") != stage)
+    known = _known(store, params, redo=store.extra.get("stage") != stage)
     work = _work(listing, known)
     fragments = read_work(context, listing, work, stage, filesystem)
     FailureGuard(0, context.config.resources.max_failed_fraction).count(fragments)
     changes = _changes(known, listing, work, params.on_vanished)
-    nothing = _change(listing, *[pa.array([], pa.string())] * 3)
+    nothing = _change(listing, known.slice(0, 0), *[pa.array([], pa.bool_())] * 3)
     _compose_dates(context, fragments, defaultdict(lambda: nothing, changes), inputs)
-    _check_total(store, listing, known, params.on_vanished)
+    _check_total(store, listing, known, params)
     store.set_extra(**state)
     store.flush()
     store.drop_fragments()
@@ -86,7 +91,8 @@ def run_ingest(context: Context, collection: str, manifest: str | None) -> None:
 
 def image_inputs(params: IngestParams) -> dict[str, str]:
     """What an image's row depends on besides the object; how the collection is listed is no part of it."""
-    listing_only = frozenset({*SourceParams.model_fields, "on_vanished"})
+    decide = {"regions", "box_unit"}  # of the keys of listing, what is made of a photograph too
+    listing_only = frozenset({*SourceParams.model_fields, "on_vanished"} - decide)
     return {"version": str(VERSION), **parameters("ingest", params, listing_only)}
 
 
@@ -162,9 +168,10 @@ def _concat(tables: list[pa.Table | None]) -> pa.Table:
 
 def _with_versions(listing: pa.Table) -> pa.Table:
     """Complete ``object_version`` to its three words."""
+    boxes = listing["box"].to_pylist() if "box" in listing.column_names else [None] * listing.num_rows
     dated = [
-        _word(f"{without_secrets(uri)}\0{value}")
-        for uri, value in zip(listing["uri"].to_pylist(), listing["date_value"].to_pylist(), strict=True)
+        _word(f"{without_secrets(uri)}\0{value}" + (f"\0{box}" if box else ""))
+        for uri, value, box in zip(listing["uri"].to_pylist(), listing["date_value"].to_pylist(), boxes, strict=True)
     ]
     if "metadata" in listing.column_names:
         kind = listing["metadata"].type  # it counts: a retyped column is retyped in every row, the empty ones too
@@ -184,16 +191,21 @@ def _has_transient_failures(store: TableStore) -> bool:
     return any(reason in TRANSIENT for one in store.partitions.values() for reason in one.failed)
 
 
-def _ids(store: TableStore) -> pa.Array:
-    """The ids of all images that the workspace has."""
-    ids = [store.read(date, ["image_id"], one)["image_id"] for date, one in store.partitions.items()]
-    return pa.concat_arrays([chunk for column in ids for chunk in column.chunks] or [pa.array([], pa.string())])
+def named(rows: pa.Table, params: IngestParams) -> pa.Table:
+    """Rows of a listing or of ``images`` with the column ``name``: what the two know one another by.
+
+    That is the image; where faces are looked for the photograph, whose images are not known before it is read.
+    """
+    if params.regions != "faces":
+        return rows.append_column(NAME, rows["image_id"])
+    return rows.append_column(NAME, kept_uris(rows))
 
 
-def _known(store: TableStore, redo: bool) -> pa.Table:
+def _known(store: TableStore, params: IngestParams, redo: bool) -> pa.Table:
     """What the workspace holds of each image, with its date; nothing counts if all is to be read again."""
-    tables = [] if redo else [_dated(store.read(date, _KNOWN, one), date) for date, one in store.partitions.items()]
-    return pa.concat_tables(tables) if tables else _dated(IMAGES.empty().select(_KNOWN), "")
+    columns = [*_KNOWN, *(["uri"] if params.regions == "faces" else [])]
+    tables = [] if redo else [_dated(store.read(date, columns, one), date) for date, one in store.partitions.items()]
+    return named(pa.concat_tables(tables) if tables else _dated(IMAGES.empty().select(columns), ""), params)
 
 
 def _dated(rows: pa.Table, date: str) -> pa.Table:
@@ -204,16 +216,15 @@ def _work(listing: pa.Table, known: pa.Table) -> pa.Table:
     """The listed images whose bytes are to be read: new, changed, seen again, or failed for a passing reason."""
     failed = pc.is_in(known["reason"], value_set=pa.array(sorted(TRANSIENT), pa.string()))
     good = known.filter(pc.invert(pc.or_(failed, known["vanished"])))
-    return listing.filter(pc.invert(pc.is_in(read_as(listing), value_set=read_as(good).combine_chunks())))
+    return listing.filter(pc.invert(as_listed(listing, good, NAME)))
 
 
 def _changes(known: pa.Table, listing: pa.Table, work: pa.Table, on_vanished: str) -> dict[str, Change]:
     """By date, what happens to rows that are there already; only dates where something does."""
-    place = pc.index_in(known["image_id"], value_set=listing["image_id"].combine_chunks())
+    place = pc.index_in(known[NAME], value_set=listing[NAME].combine_chunks())
     gone = place.is_null()
-    current = pc.is_in(read_as(known), value_set=read_as(listing).combine_chunks())
-    read_again = pc.is_in(known["image_id"], value_set=work["image_id"].combine_chunks())
-    superseded = pc.and_(pc.invert(gone), pc.or_(read_again, pc.invert(current)))
+    read_again = pc.is_in(known[NAME], value_set=work[NAME].combine_chunks())
+    superseded = pc.and_(pc.invert(gone), pc.or_(read_again, pc.invert(as_listed(known, listing, NAME))))
     fresh = listing["object_version"].take(place)
     described = pc.and_(pc.invert(superseded), pc.fill_null(pc.not_equal(fresh, known["object_version"]), False))
     if on_vanished == "drop":
@@ -221,18 +232,25 @@ def _changes(known: pa.Table, listing: pa.Table, work: pa.Table, on_vanished: st
     else:
         dropped, marked = superseded, pc.and_(gone, pc.invert(known["vanished"]))
     changes = {}
-    for date in sorted(set(known["date"].filter(pc.or_(pc.or_(dropped, marked), described)).to_pylist())):
+    touched = known["date"].filter(pc.or_(pc.or_(dropped, marked), described))
+    for date in sorted(touched.unique().to_pylist()):
         here = pc.equal(known["date"], date)
-        ids = [known["image_id"].filter(pc.and_(here, mask)).combine_chunks() for mask in (dropped, marked, described)]
-        changes[date] = _change(listing, *ids)
+        changes[date] = _change(
+            listing, known.filter(here), *(mask.filter(here) for mask in (dropped, marked, described))
+        )
     return changes
 
 
-def _change(listing: pa.Table, drop: pa.Array, vanished: pa.Array, described: pa.Array) -> Change:
-    """A change by ids; what ``described`` ids get is in the listing."""
-    columns = [name for name in ("image_id", "object_version", "metadata") if name in listing.column_names]
-    rows = listing.select(columns).filter(pc.is_in(listing["image_id"], value_set=described))
-    return Change(drop, vanished, rows, rows["metadata"].type if "metadata" in columns else None)
+def _change(listing: pa.Table, known: pa.Table, drop: pa.Array, vanished: pa.Array, described: pa.Array) -> Change:
+    """A change of one date's ``known`` rows by masks; what the ``described`` get is in the listing."""
+    names = known.filter(described)
+    place = pc.index_in(names[NAME], value_set=listing[NAME].combine_chunks())
+    rows = pa.table({"image_id": names["image_id"], "object_version": listing["object_version"].take(place)})
+    if "metadata" in listing.column_names:
+        rows = rows.append_column("metadata", listing["metadata"].take(place))
+    kind = rows["metadata"].type if "metadata" in rows.column_names else None
+    dropped, marked = (known["image_id"].filter(mask).combine_chunks() for mask in (drop, vanished))
+    return Change(dropped, marked, rows, kind)
 
 
 def _compose_dates(
@@ -263,11 +281,20 @@ def _compose_dates(
     context.reporter.finish()
 
 
-def _check_total(store: TableStore, listing: pa.Table, known: pa.Table, on_vanished: str) -> None:
-    """Rows in = rows out: every listed image, and the vanished that are kept, has exactly one row."""
-    gone = pc.sum(pc.index_in(known["image_id"], value_set=listing["image_id"].combine_chunks()).is_null()).as_py() or 0
-    expected = listing.num_rows + (gone if on_vanished == "mark" else 0)
+def _check_total(store: TableStore, listing: pa.Table, known: pa.Table, params: IngestParams) -> None:
+    """Rows in = rows out: every listed image, and the vanished that are kept, has exactly one row.
+
+    Where faces are looked for, every photograph has at least one.
+    """
+    if params.on_vanished == "mark":
+        gone = known[NAME].filter(pc.index_in(known[NAME], value_set=listing[NAME].combine_chunks()).is_null())
+        gone = gone.unique() if params.regions == "faces" else gone
+    else:
+        gone = pa.array([], pa.string())
+    expected = listing.num_rows + len(gone)
     found = sum(one.rows for one in store.partitions.values())
+    if params.regions == "faces":
+        found = len(_known(store, params, redo=False)[NAME].unique())
     if found != expected:
         raise CommitError(
             f"images: {found} rows where {expected} images are known; run `imagetracks sweep` and run again, "

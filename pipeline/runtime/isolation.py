@@ -191,7 +191,8 @@ def _to_bytes(rows: pa.Table) -> bytes:
 def _ingest(settings: Mapping[str, Any]) -> Callable[[pa.Table], pa.Table]:
     # Imported now, so that the time that is measured is the decoder's.
     from pipeline.compute import dating, decoding, pixels  # noqa: F401  # for the import alone
-    from pipeline.stages.ingest import IngestParams, ingest
+    from pipeline.stages.ingest import ingest
+    from pipeline.stages.ingest_params import IngestParams
 
     params = IngestParams.model_validate_json(json.dumps(settings["params"]))
     return lambda objects: ingest(objects, params)

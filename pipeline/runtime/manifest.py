@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 
 from pipeline.errors import UserError
 from pipeline.failures import explain
-from pipeline.stages.ingest import SourceParams
+from pipeline.runtime.boxes import read_boxes
+from pipeline.stages.ingest_params import SourceParams
 from pipeline.storage import open_filesystem, redact
 
 PATH, URI = "path", "uri"
@@ -34,6 +35,7 @@ class Manifest:
         relative: whether places are paths within the collection (a ``path`` column) rather than URIs.
         ids: the id column as text, None without one.
         dates: the date column as text, null where it is empty or there is none.
+        boxes: what part of the photograph each row is, null for the whole; None without columns for it.
         metadata: every other column as one struct, its fields by name; None without any.
     """
 
@@ -41,6 +43,7 @@ class Manifest:
     relative: bool
     ids: list[str] | None
     dates: list[str | None]
+    boxes: pa.StructArray | None
     metadata: pa.StructArray | None
 
 
@@ -59,8 +62,10 @@ def read_manifest(uri: str, params: SourceParams) -> Manifest:
     dates: list[str | None] = [None] * rows.num_rows
     if params.date_column in rows.column_names:
         dates = [text.strip() or None if text is not None else None for text in _texts(rows[params.date_column])]
-    others = sorted(set(rows.column_names) - {place, params.date_column})
-    return Manifest(places, place == PATH, ids, dates, _struct(named, rows, others))
+    boxes = read_boxes(named, rows, params.box_columns, params.box_unit)
+    used = {place, params.date_column, *(params.box_columns if boxes is not None else ())}
+    others = sorted(set(rows.column_names) - used)
+    return Manifest(places, place == PATH, ids, dates, boxes, _struct(named, rows, others))
 
 
 def _read_table(uri: str, params: SourceParams) -> pa.Table:
@@ -166,10 +171,11 @@ def _check_columns(named: str, rows: pa.Table, params: SourceParams) -> None:
             f"{named} has no column {PATH!r} or {URI!r}; found {', '.join(map(repr, names)) or 'no column'}\n"
             f"rename the column that says where an image lies{_nearest((PATH, URI), names)}"
         )
-    asked_for = params.model_fields_set & {"date_column", "id_column"}
+    asked_for = params.model_fields_set & {"date_column", "id_column", "box_columns"}
     for key in sorted(asked_for):
-        column = getattr(params, key)
-        if column not in names:
+        given = getattr(params, key)
+        column = next((one for one in ([given] if isinstance(given, str) else given) if one not in names), None)
+        if column is not None:
             raise UserError(
                 f"{named} has no column {column!r}, which ingest.{key} names; found {', '.join(map(repr, names))}\n"
                 f"set ingest.{key} to one of them{_nearest((column,), names)}"

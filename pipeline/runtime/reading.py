@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -18,8 +20,9 @@ from pipeline.runtime.fragments import FragmentWriter, describe
 from pipeline.runtime.isolation import Isolated, Watch, cut, run_isolated
 from pipeline.runtime.sources import fetch
 from pipeline.schemas import IMAGES
-from pipeline.stages.ingest import IngestParams, ingest
-from pipeline.storage import FileSystem
+from pipeline.stages.ingest import BOX, WANTED, ingest
+from pipeline.stages.ingest_params import IngestParams
+from pipeline.storage import FileSystem, without_secrets
 from pipeline.tablestore import TableStore
 
 WORD_DIGITS = 16
@@ -109,34 +112,81 @@ def read_work(
 ) -> list[Fragment]:
     """Fragments that hold every row of ``work``: those a killed run left, and those of a map over the rest."""
     store, resources = context.store(IMAGES), context.config.resources
-    fragments, rest = _left_over(store, stage, listing, work)
+    fragments, rest = _left_over(store, stage, listing, work, context.config.ingest)
     if not rest.num_rows:
         return fragments
     params, concurrency, seconds = context.config.ingest, resources.fetch_concurrency, resources.decode_seconds
     reader = Reader(filesystem, params, concurrency, resources.retries, seconds)
     guard = FailureGuard(rest.num_rows, resources.max_failed_fraction, context.reporter.advance)
     guard.count(fragments)
-    writer, begun = FragmentWriter(store, stage), Begun(store, stage, _ids)
-    suspects = pc.is_in(rest["image_id"], value_set=pa.array(sorted(begun.left()), pa.string()))
-    units = _units(context, rest.filter(pc.invert(suspects)))
+    writer, begun = FragmentWriter(store, stage), Begun(store, stage, _keys)
+    suspects = pc.is_in(rest["key"], value_set=pa.array(sorted(begun.left()), pa.string()))
+    units = list(units_of(rest.filter(pc.invert(suspects)), resources.rows_per_fragment))
     context.reporter.start("images", rest.num_rows, "images")
     made = context.engine().map(MapJob(units, reader, writer, resources.rows_per_fragment, begun=begun), guard)
     context.reporter.finish()
     context.done["images"] += rest.num_rows
-    if sum(fragment.rows for fragment in made) < rest.num_rows:
+    if params.regions == "faces" or sum(fragment.rows for fragment in made) < rest.num_rows:
         made += _read_apart(context, reader, writer, _without(rest, store, made))
     return fragments + made
 
 
-def _ids(unit: pa.Table) -> list[str]:
-    ids: list[str] = unit["image_id"].to_pylist()
-    return ids
+def units_of(work: pa.Table, rows: int) -> Iterator[pa.Table]:
+    """Units of some ``rows`` images each: a row an object, with all that is wanted of it (``images``).
+
+    Args:
+        work: of the listing, sorted by key; the images of one object follow one another.
+        rows: images that a unit is filled up to; the last object's may pass it.
+    """
+    first = _first_of_objects(work)
+    start = 0
+    while start < len(first) - 1:
+        end = max(start + 1, int(np.searchsorted(first, first[start] + rows, side="right")) - 1)
+        yield _nested(work.slice(first[start], first[end] - first[start]).combine_chunks(), first[start : end + 1])
+        start = end
+
+
+def _first_of_objects(work: pa.Table) -> npt.NDArray[np.int32]:
+    """Where each object's images begin, and at last the number of rows."""
+    if not work.num_rows:
+        return np.zeros(1, np.int32)
+    uris = work["uri"].combine_chunks()
+    new = pc.not_equal(uris[1:], uris[:-1]).to_numpy(zero_copy_only=False)
+    return np.concatenate([[0], np.flatnonzero(new) + 1, [work.num_rows]]).astype(np.int32)
+
+
+def _nested(images: pa.Table, first: npt.NDArray[np.int32]) -> pa.Table:
+    """A row an object: its own columns, and ``images`` with what differs among its images."""
+    wanted = [name for name in (*WANTED, "metadata") if name in images.column_names]
+    entries = pa.StructArray.from_arrays([_filled(images, name) for name in wanted], names=wanted)
+    if "box" not in wanted:
+        boxes = pa.nulls(len(entries), BOX)
+        entries = pa.StructArray.from_arrays([*entries.flatten(), boxes], names=[*wanted, "box"])
+    lists = pa.ListArray.from_arrays(pa.array(first - first[0], pa.int32()), entries)
+    own = [name for name in images.column_names if name not in wanted]
+    objects = images.select(own).take(pa.array(first[:-1] - first[0], pa.int64()))
+    return objects.append_column("images", lists)
+
+
+def _filled(images: pa.Table, name: str) -> pa.Array:
+    return pa.concat_arrays(images[name].chunks) if images[name].num_chunks else pa.array([], images[name].type)
+
+
+def _keys(unit: pa.Table) -> list[str]:
+    keys: list[str] = unit["key"].to_pylist()
+    return keys
 
 
 def _without(rest: pa.Table, store: TableStore, made: list[Fragment]) -> pa.Table:
-    have = [read_where(store.filesystem, one.path, one.bytes, None, ["image_id"])["image_id"] for one in made]
-    ids = pa.concat_arrays([pa.array([], pa.string()), *(chunk for column in have for chunk in column.chunks)])
-    return rest.filter(pc.invert(pc.is_in(rest["image_id"], value_set=ids)))
+    """What no fragment has: by the photograph, whatever became of it."""
+    have = [read_where(store.filesystem, one.path, one.bytes, None, ["uri"])["uri"] for one in made]
+    uris = pa.concat_arrays([pa.array([], pa.string()), *(chunk for column in have for chunk in column.chunks)])
+    return rest.filter(pc.invert(pc.is_in(kept_uris(rest), value_set=uris)))
+
+
+def kept_uris(rows: pa.Table) -> pa.Array:
+    """``uri`` of a listing as ``images`` has it: without what signs a request."""
+    return pa.array([without_secrets(uri) for uri in rows["uri"].to_pylist()], pa.string())
 
 
 def _read_apart(context: Context, reader: Reader, writer: FragmentWriter, rest: pa.Table) -> list[Fragment]:
@@ -145,28 +195,40 @@ def _read_apart(context: Context, reader: Reader, writer: FragmentWriter, rest: 
     settings = {"params": reader.params.model_dump(mode="json")}
     reason, attempts, seconds = Reason.DECODER_CRASHED, resources.retries + 1, resources.decode_seconds
     work = Isolated("images", settings, reason, "bytes", attempts, seconds)
-    return run_isolated(context, "images", [(reader.fetched, work, writer, unit) for unit in _units(context, rest)])
+    units = units_of(rest, resources.rows_per_fragment)
+    return run_isolated(context, "images", [(reader.fetched, work, writer, unit) for unit in units])
 
 
-def _units(context: Context, rest: pa.Table) -> list[pa.Table]:
-    size = context.config.resources.rows_per_fragment
-    return [rest.slice(start, size).combine_chunks() for start in range(0, rest.num_rows, size)]
+def _left_over(
+    store: TableStore, stage: str, listing: pa.Table, work: pa.Table, params: IngestParams
+) -> tuple[list[Fragment], pa.Table]:
+    """Fragments of a killed run that hold nothing but what is still listed so, and the work that they leave.
 
-
-def _left_over(store: TableStore, stage: str, listing: pa.Table, work: pa.Table) -> tuple[list[Fragment], pa.Table]:
-    """Fragments of a killed run that hold nothing but what is still listed so, and the work that they leave."""
-    wanted = read_as(listing).combine_chunks()
+    None where faces are looked for: whether a photograph has all of its faces there is not known without looking.
+    """
+    if params.regions == "faces":
+        return [], work
     fragments, have = [], [pa.array([], pa.string())]
     for path, size in store.fragments(stage):
         rows = read_where(store.filesystem, path, size, None, ["image_id", "object_version", "reason", "date"])
         transient = pc.is_in(rows["reason"], value_set=pa.array(sorted(TRANSIENT), pa.string()))
-        if pc.all(pc.is_in(read_as(rows), value_set=wanted)).as_py() and not pc.any(transient).as_py():
+        if pc.all(as_listed(rows, listing)).as_py() and not pc.any(transient).as_py():
             fragments.append(describe(path, size, rows))
             have.extend(rows["image_id"].chunks)
     return fragments, work.filter(pc.invert(pc.is_in(work["image_id"], value_set=pa.concat_arrays(have))))
 
 
-def read_as(rows: pa.Table) -> pa.ChunkedArray:
-    """The image and the version of it that decide what reading gives: all words but the metadata's."""
-    version = pc.utf8_slice_codeunits(rows["object_version"], 0, -WORD_DIGITS)
-    return pc.binary_join_element_wise(rows["image_id"], version, " ")
+def as_listed(rows: pa.Table, listing: pa.Table, on: str = "image_id") -> pa.Array:
+    """Whether each row is what reading the object as listed would give: but for metadata, the version is the same.
+
+    Args:
+        rows: with the column ``on``, and ``object_version``.
+        listing: the same; ``on`` is unique in it, or rows under one name have one version.
+        on: what an image, or a photograph, is known by.
+    """
+    place = pc.index_in(rows[on], value_set=listing[on].combine_chunks())
+    return pc.fill_null(pc.equal(_reading(rows), _reading(listing).take(place)), False)
+
+
+def _reading(rows: pa.Table) -> pa.ChunkedArray:
+    return pc.utf8_slice_codeunits(rows["object_version"], 0, -WORD_DIGITS)

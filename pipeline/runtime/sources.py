@@ -7,13 +7,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.compute.identity import image_id
+from pipeline.compute.regions import Box, box_text
 from pipeline.errors import UserError
 from pipeline.runtime.fetching import fetch
 from pipeline.runtime.listing import ABSENT, Entry, is_hidden, other_suffixes, walk
 from pipeline.runtime.manifest import Manifest, read_manifest
 from pipeline.runtime.places import Place, Root, asked, found_at, places_of
 from pipeline.schemas import MICROSECONDS
-from pipeline.stages.ingest import SourceParams
+from pipeline.stages.ingest_params import SourceParams
 from pipeline.storage import RETRIES, FileSystem, is_local, open_filesystem, redact
 
 __all__ = ["Listing", "fetch", "list_collection", "refuse_absent"]
@@ -26,7 +27,8 @@ class Listing(NamedTuple):
 
     Attributes:
         objects: image_id, key, uri, size (bytes, null if unknown), object_version, modified_at (UTC), date_value
-            (null without a manifest's date column) and, where a manifest has further columns, metadata; sorted by key.
+            (null without a manifest's date column) and, where a manifest has the columns, box (null for a whole
+            photograph) and metadata; sorted by key, then image_id.
         filesystem: the collection's.
     """
 
@@ -65,15 +67,22 @@ def list_collection(
         entries = asked(lambda: list(walk(filesystem, root)), f"list the collection {name}", f"the collection {name}")
         return Listing(_folder_objects(filesystem, root, name, entries, params), filesystem)
     manifest = read_manifest(manifest_uri, params)
+    if manifest.boxes is not None and params.regions == "faces":
+        raise UserError(
+            f"the manifest {redact(manifest_uri)} has boxes, and faces are looked for (ingest.regions)\n"
+            "set one of the two: leave the columns out (ingest.box_columns), or ingest.regions=boxes"
+        )
     places = places_of(Root(filesystem, root, retries), manifest, params.outside == "read")
-    _refuse_repeated([place.path for place in places], f"the manifest {redact(manifest_uri)} names", "one row an image")
+    boxes = _box_texts(manifest)
+    keys = [place.path + box for place, box in zip(places, boxes, strict=True)]
+    _refuse_repeated(keys, f"the manifest {redact(manifest_uri)} names", "one row an image, or a region of one")
     entries_by_place = found_at(places, name)
     if not any(entries_by_place):
         raise UserError(
             f"none of the {len(places)} images that {redact(manifest_uri)} names is there, e.g. {places[0].path}\n"
             f"expected paths relative to the collection {name}, or a column 'uri' with whole URIs"
         )
-    ids = [image_id(text) for text in manifest.ids or [place.key for place in places]]
+    ids = [image_id(text) for text in manifest.ids or [p.key + box for p, box in zip(places, boxes, strict=True)]]
     _refuse_repeated(
         ids, f"the manifest {redact(manifest_uri)} gives to two images the id", "an id of its own", manifest.ids
     )
@@ -86,8 +95,8 @@ def refuse_absent(objects: pa.Table, known: Callable[[], pa.Array]) -> None:
     One that was there once is a loss that the next run reports as a row; one that never was is a slip in the manifest.
 
     Args:
-        objects: a listing's.
-        known: gives the ids of all images that the workspace has.
+        objects: a listing's, with ``name``.
+        known: gives the names (see :mod:`pipeline.runtime.ingest`) of all that the workspace has.
 
     Raises:
         UserError: there are some; names the first.
@@ -95,7 +104,7 @@ def refuse_absent(objects: pa.Table, known: Callable[[], pa.Array]) -> None:
     absent = objects.filter(pc.equal(objects["object_version"], ABSENT))
     if not absent.num_rows:
         return
-    new = absent.filter(pc.invert(pc.is_in(absent["image_id"], value_set=known())))["key"].to_pylist()
+    new = absent.filter(pc.invert(pc.is_in(absent["name"], value_set=known())))["key"].to_pylist()
     if new:
         shown = ", ".join(new[:_SHOWN]) + (", …" if len(new) > _SHOWN else "")
         raise UserError(
@@ -125,7 +134,7 @@ def _folder_objects(
 def _manifest_objects(
     places: Sequence[Place], entries: Sequence[Entry | None], ids: list[str], manifest: Manifest
 ) -> pa.Table:
-    order = sorted(range(len(places)), key=lambda row: places[row].key)
+    order = sorted(range(len(places)), key=lambda row: (places[row].key, ids[row]))
     uris = [str(place.filesystem.unstrip_protocol(place.path)) for place in places]
     objects = _objects(
         [ids[row] for row in order],
@@ -134,9 +143,17 @@ def _manifest_objects(
         [entries[row] for row in order],
         [manifest.dates[row] for row in order],
     )
-    if manifest.metadata is None:
-        return objects
-    return objects.append_column("metadata", manifest.metadata.take(pa.array(order, pa.int64())))
+    for name, column in (("box", manifest.boxes), ("metadata", manifest.metadata)):
+        if column is not None:
+            objects = objects.append_column(name, column.take(pa.array(order, pa.int64())))
+    return objects
+
+
+def _box_texts(manifest: Manifest) -> list[str]:
+    """What a region's key has after the photograph's; nothing for a whole photograph."""
+    if manifest.boxes is None:
+        return [""] * len(manifest.places)
+    return ["" if box is None else f"#{box_text(Box(**box))}" for box in manifest.boxes.to_pylist()]
 
 
 def _objects(

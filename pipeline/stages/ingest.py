@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
-from pydantic import Field, field_validator
+import pyarrow.compute as pc
 
-from pipeline.params import Params
 from pipeline.schemas import IMAGES, MICROSECONDS, UNDATED
+from pipeline.stages.ingest_params import IngestParams
 
 if TYPE_CHECKING:
     from pipeline.compute.dating import Dated, Rules
     from pipeline.compute.formats import Header
-    from pipeline.compute.pixels import Scratch
+    from pipeline.compute.keeping import Keeping
+    from pipeline.compute.pixels import Pixels, Scratch
+    from pipeline.compute.regions import Box
 
 _LARGEST_SIDE = 2**31 - 1
 """What the columns ``width`` and ``height`` hold."""
@@ -23,110 +25,29 @@ _LARGEST_SIDE = 2**31 - 1
 DATE = "date"
 """The extra column of :func:`ingest`'s result: the partition a row belongs to."""
 
+BOX = pa.struct([(side, pa.float64()) for side in ("x", "y", "width", "height")])
+"""A region as the manifest gives it, in ``ingest.box_unit``."""
+
+WANTED = {"image_id": pa.string(), "object_version": pa.string(), "date_value": pa.string(), "box": BOX}
+"""What is wanted of an object: an image, the whole (``box`` null) or a region; beside ``metadata`` where given."""
+
 OBJECTS = {
-    "image_id": pa.string(),
     "key": pa.string(),
     "uri": pa.string(),
-    "object_version": pa.string(),
     "modified_at": MICROSECONDS,
-    "date_value": pa.string(),
     "bytes": pa.binary(),
     "reason": pa.string(),
     "detail": pa.string(),
+    "images": pa.list_(pa.struct(WANTED)),
 }
-"""What :func:`ingest` reads of an object, beside ``metadata`` where a manifest gave further columns."""
-
-_SMALL_BYTES = 2**16
-"""What is no larger than this costs next to nothing to keep as it is."""
-
-_SMALL_PIXELS = 2**19
-"""Bytes of pixels up to which it is worth trying a lossless encoding (some 418 x 418 pixels)."""
-
-IMAGE_SUFFIXES = tuple(
-    ".jpg .jpeg .jpe .jfif .png .webp .tif .tiff .bmp .gif .avif .heic .heif .hif".split()  # noqa: SIM905  # legible
-)
-
-
-class SourceParams(Params):
-    """How a collection is listed: part of the keys of ``ingest``."""
-
-    suffixes: tuple[str, ...] = Field(
-        IMAGE_SUFFIXES, description="File names that are images, by their end, in any case; a manifest overrides it."
-    )
-    date_column: str = Field("captured_at", description="The manifest's column that holds the capture time.")
-    id_column: str = Field("image_id", description="The manifest's column, if it has it, that names an image for good.")
-    on_absent: Literal["refuse", "keep"] = Field(
-        "refuse",
-        description="What a manifest names and never was there: refuse the run, or keep it as a row that failed.",
-    )
-    outside: Literal["refuse", "read"] = Field(
-        "refuse",
-        description="What a manifest names outside the collection, a file of this machine (also by a link) or in a "
-        "store of an unusual kind: refuse the run, or read it. Object stores and web servers may be named in any case.",
-    )
-
-
-class IngestParams(SourceParams):
-    """The keys of ``ingest``."""
-
-    image_px: Annotated[int, Field(ge=16, le=4000)] | Literal["original"] = Field(
-        384, description="Shorter side, in pixels, of the image kept for later stages; original: keep the bytes."
-    )
-    jpeg_quality: int = Field(90, ge=50, le=100, description="Quality of the kept image, 50 to 100.")
-    max_pixels: int = Field(
-        # A camera of 108 megapixels passes; decoded it takes 3 bytes a pixel, some 400 MB.
-        2**27,
-        ge=1,
-        description="An image with more pixels is refused before it is decoded.",
-    )
-    max_bytes: int = Field(2**28, ge=1, description="An object with more bytes is not read.")
-    plausible_dates: tuple[dt.date, dt.date] = Field(
-        (dt.date(1901, 1, 1), dt.date(2100, 12, 31)),
-        description="First and last day that a capture time may lie on; otherwise it is set aside, which the row's "
-        "detail says, and the next source of a date is tried.",
-    )
-    date_from_modified: bool = Field(
-        False, description="Whether an image without any other date gets the object's modification time."
-    )
-    timezone: str | None = Field(
-        None, description="Zone (e.g. Europe/Berlin) whose wall clock is taken for UTC, Unix and zoned times."
-    )
-    day_starts_at: str = Field(
-        "00:00",
-        pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$",
-        description="When a day begins (HH:MM): what happened earlier belongs to the day before.",
-    )
-    on_vanished: Literal["mark", "drop"] = Field(
-        "mark", description="An image that is listed no longer: mark it and keep its row, or drop the row."
-    )
-    period: Literal["day", "week", "month", "quarter", "year"] | Annotated[int, Field(ge=1, le=365)] = Field(
-        "day",
-        description="What one date covers: day, week, month, quarter, year, or a number of days (counted from Monday, "
-        "1970-01-05).",
-    )
-
-    @field_validator("timezone")
-    @classmethod
-    def _is_a_zone(cls, value: str | None) -> str | None:
-        try:
-            if value is not None:
-                ZoneInfo(value)
-        except (ValueError, OSError, LookupError) as error:
-            raise ValueError(f"found {value!r}, expected a name like Europe/Berlin or UTC") from error
-        return value
-
-    @field_validator("plausible_dates")
-    @classmethod
-    def _is_a_range(cls, value: tuple[dt.date, dt.date]) -> tuple[dt.date, dt.date]:
-        # A year's first day may be the date of a partition, and 1900-01-01 stands for undated images.
-        if not dt.date(1901, 1, 1) <= value[0] <= value[1]:
-            raise ValueError(f"found {value[0]} to {value[1]}, expected two days in order, from 1901-01-01 on")
-        return value
+"""What :func:`ingest` reads of an object; ``images`` are what is wanted of it, at least one."""
 
 
 class _Image(TypedDict, total=False):
     """The columns of one row that its bytes decide."""
 
+    image_id: str
+    region: dict[str, int]
     width: int
     height: int
     format: str
@@ -137,32 +58,49 @@ class _Image(TypedDict, total=False):
     detail: str
 
 
+class _Tools(NamedTuple):
+    """What is made once for all objects."""
+
+    params: IngestParams
+    keeping: Keeping
+    rules: Rules
+    scratch: Scratch
+
+
 def ingest(objects: pa.Table, params: IngestParams) -> pa.Table:
-    """Turn fetched objects into rows of ``images``.
+    """Turn fetched objects into rows of ``images``; each is decoded once, however many regions it has.
 
     Args:
-        objects: columns of ``OBJECTS`` and perhaps ``metadata``; ``bytes`` is null where ``reason`` says why.  Of bytes
-            that come with a reason the header alone is read: they are known to kill whoever decodes them.
-        params: limits, size and quality of the kept image, and how it is dated.
+        objects: columns of ``OBJECTS``; ``bytes`` is null where ``reason`` says why.  Of bytes that come with a reason
+            the header alone is read: they are known to kill whoever decodes them.
+        params: limits, size and quality of the kept image, what is a region, and how images are dated.
 
     Returns:
-        The columns of ``IMAGES`` in order (``metadata`` where given) and last ``date``, the partition; one row an
-        object, in the order given.  A row that fails keeps what is known of it: its date too, and its size if the
-        header could be read.
+        The columns of ``IMAGES`` in order (``metadata`` where given) and last ``date``, the partition; one row a wanted
+        image, in the order given (one a face, from left to right, where faces are asked for).  A row that fails keeps
+        what is known of it: its date too, and its size if the header could be read.
     """
-    from pipeline.compute.pixels import Scratch
+    tools = _tools(params)
+    lists = objects["images"]
+    wanted = pa.chunked_array([chunk.flatten() for chunk in lists.chunks], lists.type.value_type)
+    narrow = pa.Table.from_struct_array(wanted).select(list(WANTED)).to_pylist()
+    counts = pc.list_value_length(lists).to_pylist()
+    rows: list[_Row] = []
+    first = 0
+    for row, count in zip(objects.drop_columns(["images"]).to_pylist(), counts, strict=True):
+        rows += _photograph(row, narrow[first : first + count], first, tools)
+        first += count
+    return _table(wanted, rows, params)
 
-    scratch = Scratch()
-    rules = _rules(params)
-    images: list[_Image] = []
-    dates: list[Dated] = []
-    for row in objects.select([name for name in OBJECTS if name in objects.column_names]).to_pylist():
-        image, header = _read(row, params, scratch)
-        images.append(image)
-        dates.append(_date(row, header, rules))
-        if dates[-1].set_aside is not None:
-            image.setdefault("detail", f"{dates[-1].set_aside} is not within ingest.plausible_dates")
-    return _table(objects, images, dates, params)
+
+class _Row(NamedTuple):
+    """A row to be: which wanted image it answers, where the object lies among its columns, what was found."""
+
+    wanted: int
+    uri: str
+    object_version: str
+    image: _Image
+    date: Dated
 
 
 def flag_duplicates(images: pa.Table) -> pa.Table:
@@ -189,15 +127,37 @@ def flag_duplicates(images: pa.Table) -> pa.Table:
     return images.set_column(index, images.schema.field(index), pa.array(duplicates, pa.string()))
 
 
-def _rules(params: IngestParams) -> Rules:
+def _tools(params: IngestParams) -> _Tools:
     from pipeline.compute.dating import Rules
+    from pipeline.compute.keeping import Keeping
+    from pipeline.compute.pixels import Scratch
 
     earliest, latest = params.plausible_dates
     zone = ZoneInfo(params.timezone) if params.timezone is not None else None
-    return Rules(earliest, latest, zone, dt.time.fromisoformat(params.day_starts_at), params.date_from_modified)
+    rules = Rules(earliest, latest, zone, dt.time.fromisoformat(params.day_starts_at), params.date_from_modified)
+    image_px = None if params.image_px == "original" else params.image_px
+    return _Tools(params, Keeping(image_px, params.jpeg_quality), rules, Scratch())
 
 
-def _read(row: dict[str, Any], params: IngestParams, scratch: Scratch) -> tuple[_Image, Header | None]:
+def _photograph(row: dict[str, Any], wanted: list[dict[str, Any]], first: int, tools: _Tools) -> list[_Row]:
+    """The rows of one object, whose first wanted image is the ``first`` of all."""
+    found, header = _read(row, wanted, tools)
+    rows = []
+    for place, image in found:
+        one = wanted[place]
+        date = _date(row, one["date_value"], header, tools.rules)
+        if date.set_aside is not None:
+            image.setdefault("detail", f"{date.set_aside} is not within ingest.plausible_dates")
+        image.setdefault("image_id", one["image_id"])
+        rows.append(_Row(first + place, row["uri"], one["object_version"], image, date))
+    return rows
+
+
+_Found = list[tuple[int, _Image]]
+"""Images with the places, among those wanted of an object, of what they answer."""
+
+
+def _read(row: dict[str, Any], wanted: list[dict[str, Any]], tools: _Tools) -> tuple[_Found, Header | None]:
     """What the bytes of one object give; never raises for their content."""
     from pipeline.compute.decoding import read_header
     from pipeline.compute.identity import content_hash
@@ -205,20 +165,21 @@ def _read(row: dict[str, Any], params: IngestParams, scratch: Scratch) -> tuple[
 
     data = row["bytes"]
     if data is None:
-        return _unread(row), None
-    image: _Image = {"num_bytes": len(data), "content_hash": content_hash(data)}
+        return [(place, _unread(row)) for place in range(len(wanted))], None
+    known: _Image = {"num_bytes": len(data), "content_hash": content_hash(data)}
     header = None
     try:
-        header = read_header(data, params.max_bytes)
-        image["format"] = header.format
+        header = read_header(data, tools.params.max_bytes)
+        known["format"] = header.format
         if max(header.width, header.height) <= _LARGEST_SIDE:  # a damaged header may claim any number
-            image |= {"width": header.width, "height": header.height}
+            known |= {"width": header.width, "height": header.height}
         if row["reason"] is not None:
             raise Flaw(Reason(row["reason"]), row["detail"] or "")
-        image["pixels"] = _kept(data, header, params, scratch)
+        found = _decoded(data, header, wanted, tools)
     except Flaw as flaw:
-        image |= {"reason": str(flaw.reason), "detail": flaw.detail}
-    return image, header
+        failed: _Image = {"reason": str(flaw.reason), "detail": flaw.detail}
+        found = [(place, failed) for place in range(len(wanted))]
+    return [(place, {**known, **image}) for place, image in found], header
 
 
 def _unread(row: dict[str, Any]) -> _Image:
@@ -229,64 +190,107 @@ def _unread(row: dict[str, Any]) -> _Image:
     return {"reason": row["reason"], "detail": row["detail"]}
 
 
-def _kept(data: bytes, header: Header, params: IngestParams, scratch: Scratch) -> bytes:
-    """The bytes of the ``pixels`` column.  Everything is decoded, so that what is kept is known to decode.
+def _decoded(data: bytes, header: Header, wanted: list[dict[str, Any]], tools: _Tools) -> _Found:
+    """The wanted images of an object.
 
     Raises:
-        Flaw: it does not decode.
+        Flaw: it does not decode, or has no face.
     """
     from pipeline.compute.decoding import guarded, read_pixels
-    from pipeline.compute.pixels import encode, encode_png, shrink, shrunken_size, upright
+    from pipeline.compute.keeping import keep_whole
+    from pipeline.compute.pixels import upright
 
-    stored = read_pixels(data, header, params.max_pixels, scratch)
-    if params.image_px == "original":
-        return data
-    small = shrunken_size(header.height, header.width, params.image_px) == (header.height, header.width)
-    portable = header.format in ("jpeg", "png") and header.plain and header.orientation == 1
-    # Bytes beside the pixels (a film behind the photograph, thumbnails) must not swell the table.
-    if small and portable and len(data) <= max(_SMALL_BYTES, stored.nbytes):
-        return data
-    # Turning is dear for a large image, so it is shrunk first.
-    kept = guarded(lambda: upright(shrink(stored, cast(int, params.image_px)), header.orientation))
-    if small and kept.nbytes <= _SMALL_PIXELS:
-        # On a small drawing JPEG's blocks and halved colours weigh more than the drawing does: 64 x 64 emoji at
-        # quality 90 came back with fingerprints at a cosine of 0.95 to their own.
-        lossless = guarded(lambda: encode_png(kept))
-        if len(lossless) <= _SMALL_BYTES:
-            return lossless
-    return guarded(lambda: encode(kept, params.jpeg_quality))
+    stored = read_pixels(data, header, tools.params.max_pixels, tools.scratch)
+    boxes, faces = [one["box"] for one in wanted], tools.params.regions == "faces"
+    if not faces and boxes == [None]:
+        return [(0, {"pixels": keep_whole(data, header, stored, tools.keeping)})]
+    rgb = guarded(lambda: upright(stored, header.orientation))
+    if faces:
+        return _faces(rgb, wanted, tools)
+    # A whole photograph is kept alike whether or not its regions are asked for in the same run.
+    return [
+        (
+            place,
+            {"pixels": keep_whole(data, header, stored, tools.keeping)} if box is None else _region(rgb, box, tools),
+        )
+        for place, box in enumerate(boxes)
+    ]
 
 
-def _date(row: dict[str, Any], header: Header | None, rules: Rules) -> Dated:
+def _region(rgb: Pixels, given: dict[str, float], tools: _Tools) -> _Image:
+    """One region; a box that does not fit gives a reason."""
+    from pipeline.compute.reasons import Flaw
+    from pipeline.compute.regions import Box, to_pixels
+
+    try:
+        return _cut_out(rgb, to_pixels(Box(**given), tools.params.box_unit, rgb.shape[1], rgb.shape[0]), tools)
+    except Flaw as flaw:
+        return {"reason": str(flaw.reason), "detail": flaw.detail}
+
+
+def _faces(rgb: Pixels, wanted: list[dict[str, Any]], tools: _Tools) -> _Found:
+    """Every face as a region, its id derived from the photograph's and its box.
+
+    Raises:
+        Flaw: there is none.
+    """
+    from pipeline.compute.decoding import guarded
+    from pipeline.compute.faces import find_faces
+    from pipeline.compute.identity import image_id
+    from pipeline.compute.reasons import Flaw, Reason
+    from pipeline.compute.regions import Box, box_text
+
+    params = tools.params
+    faces = guarded(lambda: find_faces(rgb, params.face_size, params.face_score))
+    if not faces:
+        raise Flaw(Reason.NO_FACE, f"none of {params.face_size} pixels and score {params.face_score:g}")
+    found: _Found = []
+    for place, one in enumerate(wanted):
+        for face in faces:
+            box = Box(face.x, face.y, face.width, face.height)
+            found.append((place, {"image_id": image_id(f"{one['image_id']}#{box_text(box)}")}))
+            found[-1][1].update(_cut_out(rgb, box, tools))
+    return found
+
+
+def _cut_out(rgb: Pixels, box: Box, tools: _Tools) -> _Image:
+    from pipeline.compute.keeping import keep_region
+    from pipeline.compute.regions import crop
+
+    region = {"x": int(box.x), "y": int(box.y), "width": int(box.width), "height": int(box.height)}
+    return {"region": region, "pixels": keep_region(crop(rgb, box, tools.params.region_margin), tools.keeping)}
+
+
+def _date(row: dict[str, Any], date_value: str | None, header: Header | None, rules: Rules) -> Dated:
     from pipeline.compute.dating import Clues, date_image
     from pipeline.compute.exif import NO_EXIF
 
     exif = header.exif if header is not None else NO_EXIF
-    return date_image(Clues(row["key"], row["date_value"], exif, row["modified_at"]), rules)
+    return date_image(Clues(row["key"], date_value, exif, row["modified_at"]), rules)
 
 
-def _table(objects: pa.Table, images: list[_Image], dates: list[Dated], params: IngestParams) -> pa.Table:
+def _table(wanted: pa.ChunkedArray, rows: list[_Row], params: IngestParams) -> pa.Table:
     from pipeline.compute.dating import partition_date
 
     start = dt.time.fromisoformat(params.day_starts_at)
-    rows = objects.num_rows
     columns: dict[str, pa.Array | pa.ChunkedArray] = {
-        name: objects[name]
-        for name in ("image_id", "uri", "object_version", "metadata")
-        if name in objects.column_names
+        "uri": pa.array([row.uri for row in rows], pa.string()),
+        "captured_at": pa.array([row.date.captured_at for row in rows], MICROSECONDS),
+        "utc_offset_minutes": pa.array([row.date.utc_offset_minutes for row in rows], pa.int32()),
+        "captured_at_source": pa.array([row.date.source for row in rows], pa.string()),
+        "object_version": pa.array([row.object_version for row in rows], pa.string()),
+        "vanished": pa.array([False] * len(rows), pa.bool_()),
     }
-    columns["vanished"] = pa.array([False] * rows, pa.bool_())
-    columns["captured_at"] = pa.array([d.captured_at for d in dates], MICROSECONDS)
-    columns["utc_offset_minutes"] = pa.array([d.utc_offset_minutes for d in dates], pa.int32())
-    columns["captured_at_source"] = pa.array([d.source for d in dates], pa.string())
+    if wanted.type.get_field_index("metadata") >= 0:
+        taken = pa.array([row.wanted for row in rows], pa.int64())
+        columns["metadata"] = pa.Table.from_struct_array(wanted)["metadata"].take(taken)
     fields = []
     for column in IMAGES.columns:
         if column.name not in columns and column.type is not None:
-            columns[column.name] = pa.array([image.get(column.name) for image in images], column.type)
+            columns[column.name] = pa.array([row.image.get(column.name) for row in rows], column.type)
         if column.name in columns:
             fields.append(pa.field(column.name, columns[column.name].type))
-    partitions = [
-        UNDATED if d.captured_at is None else partition_date(d.captured_at, start, params.period) for d in dates
-    ]
+    dates = [row.date.captured_at for row in rows]
+    partitions = [UNDATED if at is None else partition_date(at, start, params.period) for at in dates]
     fields.append(pa.field(DATE, pa.string()))
     return pa.table({**columns, DATE: pa.array(partitions, pa.string())}, schema=pa.schema(fields))

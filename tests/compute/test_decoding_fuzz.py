@@ -12,7 +12,9 @@ import pytest
 from pipeline.compute.decoding import Limits, decode
 from pipeline.compute.reasons import PERMANENT, Flaw, Reason
 from pipeline.schemas import UNDATED
-from pipeline.stages.ingest import OBJECTS, IngestParams, ingest
+from pipeline.stages.ingest import ingest
+from pipeline.stages.ingest_params import IngestParams
+from tests.objects import objects
 from tests.pictures import exif, photo, saved
 
 pytestmark = pytest.mark.filterwarnings("ignore:::PIL")  # Pillow comments on every odd TIFF
@@ -92,8 +94,7 @@ def mutated_exif(count: int, seed: int) -> Iterator[bytes]:
 def read_all(contents: Iterator[bytes]) -> pa.Table:
     """Rows of ``images``, as the pipeline makes them: dated too."""
     rows = [{"image_id": f"{n:032x}", "key": str(n), "uri": str(n), "bytes": data} for n, data in enumerate(contents)]
-    columns = {name: pa.array([row.get(name) for row in rows], kind) for name, kind in OBJECTS.items()}
-    return ingest(pa.table(columns), IngestParams(max_pixels=LIMITS.max_pixels, image_px=64))
+    return ingest(objects(*rows), IngestParams(max_pixels=LIMITS.max_pixels, image_px=64))
 
 
 def resident() -> int:

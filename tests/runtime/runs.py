@@ -1,6 +1,7 @@
 """Running the pipeline in tests, and looking at what it left."""
 
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pyarrow as pa
@@ -8,10 +9,11 @@ import pyarrow as pa
 from pipeline.config import Config, load_config
 from pipeline.runtime.context import Context
 from pipeline.runtime.engine import Engine, LocalEngine
+from pipeline.runtime.ingest import run_ingest
 from pipeline.runtime.progress import LineReporter
 from pipeline.runtime.run import Request, run
-from pipeline.schemas import TABLES
-from pipeline.workspace import open_workspace
+from pipeline.schemas import IMAGES, TABLES
+from pipeline.workspace import collection_name, open_workspace
 
 
 def no_engine() -> Engine:
@@ -55,3 +57,20 @@ def files(workspace: Path) -> dict[str, tuple[int, int]]:
         for path in sorted(workspace.rglob("*"))
         if path.is_file()
     }
+
+
+def ingested(collection: Path | str, workspace: Path | str, *overrides: str, manifest: Path | None = None) -> pa.Table:
+    """The rows of ``images``, with their date, after ingest alone; sorted by ``uri`` and id."""
+    name = collection_name(str(collection))
+    reporter = LineReporter(lambda _: None)
+    with closing(
+        Context(open_workspace(str(workspace), name), config_of(*overrides), lambda: LocalEngine(1), reporter)
+    ) as context:
+        run_ingest(context, str(collection), str(manifest) if manifest else None)
+        store = context.store(IMAGES)
+        found = [store.read(date, None, one) for date, one in store.partitions.items()]
+        dates = [pa.array([date] * rows.num_rows) for date, rows in zip(store.partitions, found, strict=True)]
+    joined = [rows.append_column("date", date) for rows, date in zip(found, dates, strict=True)]
+    return pa.concat_tables(joined, promote_options="default").sort_by(
+        [("uri", "ascending"), ("image_id", "ascending")]
+    )

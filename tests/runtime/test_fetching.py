@@ -13,7 +13,7 @@ from pipeline.compute.reasons import Reason
 from pipeline.runtime import fetching
 from pipeline.runtime.fetching import fetch, flaw_of
 from pipeline.runtime.sources import list_collection
-from pipeline.stages.ingest import SourceParams
+from pipeline.stages.ingest_params import SourceParams
 from pipeline.storage import RETRIES
 
 

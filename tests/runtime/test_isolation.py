@@ -10,8 +10,10 @@ import pytest
 from pipeline.compute.identity import image_id
 from pipeline.compute.reasons import Reason
 from pipeline.runtime.isolation import Isolated, cut
-from pipeline.stages.ingest import OBJECTS, IngestParams, ingest
+from pipeline.stages.ingest import ingest
+from pipeline.stages.ingest_params import IngestParams
 from tests.killing import INJECTED
+from tests.objects import objects as fetched
 from tests.pictures import exif, photo, saved
 
 pytestmark = pytest.mark.slow
@@ -20,7 +22,7 @@ GOOD = saved(photo(), exif=exif(t36867="2024:01:05 10:15:30"))
 
 def objects(*contents: bytes) -> pa.Table:
     rows = [{"image_id": image_id(f"{n}"), "key": f"{n}", "uri": f"{n}", "bytes": d} for n, d in enumerate(contents)]
-    return pa.table({name: pa.array([row.get(name) for row in rows], kind) for name, kind in OBJECTS.items()})
+    return fetched(*rows)
 
 
 def isolated(seconds: float = 30, attempts: int = 1) -> Isolated:

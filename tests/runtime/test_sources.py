@@ -15,7 +15,7 @@ from pipeline.config import load_config
 from pipeline.errors import ImagetracksError, UserError
 from pipeline.runtime.manifest import read_manifest
 from pipeline.runtime.sources import fetch, list_collection
-from pipeline.stages.ingest import IngestParams, SourceParams
+from pipeline.stages.ingest_params import IngestParams, SourceParams
 from tests.pictures import photo, saved
 
 DEFAULT = SourceParams()

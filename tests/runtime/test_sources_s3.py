@@ -5,7 +5,7 @@ import pytest
 
 from pipeline.errors import UserError
 from pipeline.runtime.sources import fetch, list_collection
-from pipeline.stages.ingest import SourceParams
+from pipeline.stages.ingest_params import SourceParams
 from pipeline.storage import open_filesystem, put_atomic
 from tests.s3_server import S3Server, forget_connections, s3_server
 

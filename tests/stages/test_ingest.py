@@ -14,19 +14,12 @@ from pipeline.compute.decoding import open_pixels
 from pipeline.compute.identity import content_hash, image_id
 from pipeline.compute.reasons import Reason
 from pipeline.schemas import IMAGES, UNDATED
-from pipeline.stages.ingest import OBJECTS, IngestParams, flag_duplicates, ingest
+from pipeline.stages.ingest import flag_duplicates, ingest
+from pipeline.stages.ingest_params import IngestParams
+from tests.objects import objects
 from tests.pictures import exif, photo, quadrants, saved
 
 DEFAULT = IngestParams()
-
-
-def objects(*rows: dict[str, Any], metadata: list[dict[str, Any]] | None = None) -> pa.Table:
-    columns = {}
-    for name, kind in OBJECTS.items():
-        columns[name] = pa.array([row.get(name) for row in rows], kind)
-    if metadata is not None:
-        columns["metadata"] = pa.array(metadata)
-    return pa.table(columns)
 
 
 def an_object(key: str, data: bytes | None, **more: Any) -> dict[str, Any]:

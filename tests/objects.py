@@ -1,0 +1,18 @@
+"""Fetched objects, as ``stages.ingest`` is given them."""
+
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline.stages.ingest import OBJECTS, WANTED
+
+
+def objects(*rows: dict[str, Any], metadata: list[dict[str, Any]] | None = None) -> pa.Table:
+    """A row an object, of which one image is wanted; both are described by the row, ``metadata`` by itself."""
+    columns = {name: pa.array([row.get(name) for row in rows], kind) for name, kind in OBJECTS.items()}
+    wanted = [[{name: row.get(name) for name in WANTED}] for row in rows]
+    kind = pa.struct(WANTED)
+    if metadata is not None:
+        kind = pa.struct([*kind, pa.field("metadata", pa.array(metadata).type)])
+        wanted = [[{**one[0], "metadata": given}] for one, given in zip(wanted, metadata, strict=True)]
+    return pa.table({**columns, "images": pa.array(wanted, pa.list_(kind))})
