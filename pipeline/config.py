@@ -13,6 +13,7 @@ from pipeline.stages.fingerprint import FingerprintParams
 from pipeline.stages.ingest_params import IngestParams
 from pipeline.stages.link import LinkParams
 from pipeline.stages.looks import LooksParams
+from pipeline.stages.map import MapParams
 from pipeline.stages.neighbors import NeighborsParams
 from pipeline.stages.projection import ProjectionParams
 from pipeline.storage import refuse_keys
@@ -38,6 +39,7 @@ class Config(Params):
     projection: ProjectionParams = _section(ProjectionParams, "From fingerprints to the vectors that are compared.")
     neighbors: NeighborsParams = _section(NeighborsParams, "A date's kNN graph.")
     cluster: ClusterParams = _section(ClusterParams, "Clustering a date.")
+    map: MapParams = _section(MapParams, "Two-dimensional maps to look at.")
     link: LinkParams = _section(LinkParams, "Linking clusters from date to date.")
     looks: LooksParams = _section(LooksParams, "How a track's look changes.")
     resources: Resources = _section(Resources, "What a run may use; nothing here changes a result.")

@@ -68,9 +68,10 @@ def run_stage(context: Context, stage: Stage) -> None:
     """Bring a stage's tables up to date: remove what has lost its input, compute what is stale, commit."""
     stores = tuple(context.store(table) for table in stage.writes)
     _remove_gone(context, stage, stores)
-    if stage.in_order:
+    wanted = stage.wanted(params_of(context, stage))
+    if wanted and stage.in_order:
         _run_in_order(context, stage, stores)
-    else:
+    elif wanted:
         stale = [work for work in plan(context, stage) if is_stale(work, stores)]
         _run_all(context, stage, stale, stores)
     for store in stores:
@@ -122,7 +123,7 @@ def _run_all(context: Context, stage: Stage, stale: list[Work], stores: tuple[Ta
     engine = context.engine()
     context.reporter.start(stage.name, len(stale), "dates")
     works = {work.date: work for work in stale}
-    params, part_bytes = _params(context, stage), context.config.resources.part_bytes
+    params, part_bytes = params_of(context, stage), context.config.resources.part_bytes
     for date, staged in engine.call(work.call(params, stores, part_bytes) for work in stale):
         _commit(context, works[date], stores, staged)
     context.reporter.finish()
@@ -141,7 +142,7 @@ def _run_in_order(context: Context, stage: Stage, stores: tuple[TableStore, ...]
         if not started:
             context.reporter.start(stage.name, len(window) - window.index(index), "dates")
             started = True
-        call = work.call(_params(context, stage), stores, context.config.resources.part_bytes)
+        call = work.call(params_of(context, stage), stores, context.config.resources.part_bytes)
         for _, staged in engine.call([call]):
             _commit(context, work, stores, staged)
     if started:
@@ -187,12 +188,13 @@ def _wanted(context: Context, read: Read, dates: list[str], index: int) -> list[
     }[read.where]
 
 
-def _params(context: Context, stage: Stage) -> Params | None:
+def params_of(context: Context, stage: Stage) -> Params | None:
+    """The stage's section of the config; None if it has none."""
     return None if stage.section is None else getattr(context.config, stage.section)
 
 
 def _parameters(context: Context, stage: Stage) -> dict[str, str]:
-    params = _params(context, stage)
+    params = params_of(context, stage)
     unread = frozenset(type(params).model_fields) - params.read_by(stage.name) if params else frozenset()
     return parameters(stage.section, params, unread)
 

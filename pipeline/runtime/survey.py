@@ -14,7 +14,7 @@ from pipeline.runtime.fingerprints import makers, stale_dates
 from pipeline.runtime.fit import why_refit
 from pipeline.runtime.ingest import image_inputs
 from pipeline.runtime.staleness import why_stale
-from pipeline.runtime.steps import plan_date, reads, stage_dates
+from pipeline.runtime.steps import params_of, plan_date, reads, stage_dates
 from pipeline.schemas import Table
 from pipeline.stages.catalog import DATE_STAGES, Stage
 from pipeline.tablestore import Manifest, TableStore
@@ -60,7 +60,8 @@ def survey(context: Context) -> list[PartitionStatus]:
     if model is not None:
         seen.add(schemas.PROJECTION, str(model), why_refit(context))
     for stage in DATE_STAGES:
-        _stage(seen, stage)
+        if stage.wanted(params_of(context, stage)):
+            _stage(seen, stage)
     order = [table.name for table in schemas.TABLES]
     return sorted(seen.rows, key=lambda row: order.index(row.table))
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from pipeline import schemas
 from pipeline.schemas import Table
+from pipeline.stages.map import wants_map
 
 Tables = Mapping[str, Any]
 """Name -> Arrow table; for ``before`` and ``after`` a list of (date, table), dates ascending; None where optional."""
@@ -34,13 +35,17 @@ class Read:
     optional: bool = False
 
 
+def _always(params: Any) -> bool:  # noqa: ARG001
+    return True
+
+
 @dataclass(frozen=True)
 class Stage:
     """A date's work.  The first read's dates are the stage's; ``undated`` says whether the undated partition is one.
 
     ``section`` names its parameters in the config, None if it has none.  ``version`` is raised when the function's
     results change: everything it wrote is then stale.  ``rows_as``: a written table that has a row for each row of
-    one that is read, checked at every commit.
+    one that is read, checked at every commit.  ``wanted`` says of the parameters whether runs do the stage at all.
     """
 
     name: str
@@ -52,6 +57,7 @@ class Stage:
     rows_as: Mapping[str, str] = field(default_factory=dict)
     undated: bool = True
     wants_gpu: bool = False
+    wanted: Callable[[Any], bool] = _always
 
     @property
     def in_order(self) -> bool:
@@ -73,6 +79,12 @@ def _cluster(date: str, tables: Tables, params: Any, threads: int, gpu: bool) ->
 
     given = (tables["fingerprints"], tables["model"], tables["neighbors"])
     return cluster(date, *given, params, threads=threads, gpu=gpu)
+
+
+def _map(date: str, tables: Tables, params: Any, threads: int, gpu: bool) -> tuple[pa.Table, ...]:  # noqa: ARG001
+    from pipeline.stages.map import map_images
+
+    return (map_images(tables["fingerprints"], tables["model"], params, threads=threads, gpu=gpu),)
 
 
 def _link(date: str, tables: Tables, params: Any, threads: int, gpu: bool) -> tuple[pa.Table, ...]:  # noqa: ARG001
@@ -118,17 +130,28 @@ NEIGHBORS = Stage(
 
 CLUSTER = Stage(
     name="cluster",
-    version=2,
+    version=3,
     section="cluster",
     reads=(
         _FINGERPRINTS,
         _MODEL,
         Read("neighbors", schemas.NEIGHBORS, tuple(schemas.NEIGHBORS.names)),
     ),
-    writes=(schemas.ASSIGNMENTS, schemas.CLUSTERS),
+    writes=(schemas.ASSIGNMENTS, schemas.CLUSTERS, schemas.TRIALS),
     run=_cluster,
     rows_as={"assignments": "fingerprints"},
     wants_gpu=True,
+)
+
+MAP = Stage(
+    name="map",
+    version=1,
+    section="map",
+    reads=(_FINGERPRINTS, _MODEL),
+    writes=(schemas.MAP,),
+    run=_map,
+    rows_as={"map": "fingerprints"},
+    wanted=wants_map,
 )
 
 LINK = Stage(
@@ -194,5 +217,5 @@ TRACK_SUMMARY = Stage(
     undated=False,
 )
 
-DATE_STAGES = (NEIGHBORS, CLUSTER, LINK, LOOKS, TRACKS, TRACK_SUMMARY)
+DATE_STAGES = (NEIGHBORS, CLUSTER, MAP, LINK, LOOKS, TRACKS, TRACK_SUMMARY)
 """In the order in which a run takes them."""

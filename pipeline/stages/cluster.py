@@ -1,23 +1,26 @@
 """Clustering a date: which of its images look alike."""
 
 import hashlib
+import json
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from pipeline.params import Params
-from pipeline.schemas import ASSIGNMENTS, CLUSTERS
+from pipeline.schemas import ASSIGNMENTS, CLUSTERS, TRIALS
+from pipeline.stages.choose import ChooseParams, as_text, choose
+from pipeline.stages.choose import Settings as Chosen
 from pipeline.stages.projection import apply
 from pipeline.stages.vectors import to_column
 
 if TYPE_CHECKING:
     from pipeline.compute.clustering import Description
-    from pipeline.compute.task import Settings
+    from pipeline.compute.task import ClusteringTask, Settings
 
 Method = Literal["auto", "kmeans", "agglomerative", "dbscan", "hdbscan", "leiden", "components", "chinese_whispers"]
 Metric = Literal[
@@ -108,8 +111,33 @@ class ClusterParams(Params):
     num_exemplars: int = Field(5, ge=1, le=100, description="Members that stand for a cluster's looks, at most.")
     seed: int = Field(0, ge=0, description="Of kmeans and leiden.")
 
+    choose: ChooseParams = Field(default_factory=ChooseParams, description="Choosing other keys for each date.")
+
     @model_validator(mode="after")
-    def _has_what_the_method_needs(self) -> "ClusterParams":
+    def _can_be_done(self) -> "ClusterParams":
+        if not self.choose.by:
+            self._refuse_what_the_method_cannot_do()
+        elif not self.choose.grid and "num_clusters" not in READ[self.method]:
+            raise ValueError(f"cluster.choose: {self.method} takes no num_clusters; name in grid what is to be tried")
+        for settings in self.tried(2):
+            try:
+                self.replaced(settings)
+            except ValidationError as error:
+                wrong = error.errors()[0]
+                keys = "".join(f"{key}: " for key in wrong["loc"])
+                raise ValueError(f"cluster.choose tries {as_text(settings)}: {keys}{wrong['msg']}") from None
+        return self
+
+    def tried(self, num_images: int) -> list[Chosen]:
+        """What is tried on a date of so many images; nothing where nothing is to be chosen."""
+        return self.choose.settings(num_images) if self.choose.by else []
+
+    def replaced(self, settings: Chosen) -> "ClusterParams":
+        """These parameters with ``settings`` in place of their own, and nothing left to choose."""
+        own = self.model_dump(mode="json", exclude={"choose"})
+        return ClusterParams.model_validate_json(json.dumps({**own, **settings}), strict=True)
+
+    def _refuse_what_the_method_cannot_do(self) -> None:
         needed = NEEDED.get(self.method, ())
         given = [key for key in needed if getattr(self, key) is not None]
         if needed and len(given) != 1:
@@ -117,7 +145,6 @@ class ClusterParams(Params):
             found = f"; found {', '.join(given)}" if given else ""
             raise ValueError(f"cluster.method {self.method} needs {'one of ' * (len(needed) > 1)}{names}{found}")
         self._refuse_similarity_of_other_metrics()
-        return self
 
     def _refuse_similarity_of_other_metrics(self) -> None:
         if self.method not in _MEASURED or self.metric in ("cosine", "euclidean"):
@@ -132,7 +159,10 @@ class ClusterParams(Params):
     def read_by(self, stage: str) -> frozenset[str]:
         """The keys that the method reads: the others are in no digest."""
         del stage
-        return frozenset({"method", "min_cluster_size", "num_exemplars", *READ[self.method]})
+        always = {"method", "min_cluster_size", "num_exemplars"}
+        chosen = {"choose", "seed"} if self.choose.by else set()
+        methods = {self.replaced(settings).method for settings in self.tried(2)} or {self.method}
+        return frozenset({*always, *chosen, *(key for method in methods for key in READ[method])})
 
 
 def cluster(  # noqa: PLR0913  (what a date's stage reads, its parameters, its resources)
@@ -144,7 +174,7 @@ def cluster(  # noqa: PLR0913  (what a date's stage reads, its parameters, its r
     *,
     threads: int = 1,
     gpu: bool = False,
-) -> tuple[pa.Table, pa.Table]:
+) -> tuple[pa.Table, pa.Table, pa.Table]:
     """Cluster a date.
 
     Args:
@@ -157,18 +187,19 @@ def cluster(  # noqa: PLR0913  (what a date's stage reads, its parameters, its r
         gpu: Run FAISS on the first GPU.
 
     Returns:
-        ``schemas.ASSIGNMENTS`` with a row an image, and ``schemas.CLUSTERS``.
+        ``schemas.ASSIGNMENTS`` with a row an image, ``schemas.CLUSTERS`` and ``schemas.TRIALS``.
     """
     image_ids, vectors = apply(model, fingerprints)
     every_id = pa.array(sorted(fingerprints["image_id"].to_pylist()), type=pa.string())
     if not image_ids:
-        return _assignments(every_id, {}), CLUSTERS.empty([("center", to_column(vectors).type)])
-    from pipeline.compute.clustering import NOISE, cluster_rows, describe, exemplars, noise_alone
+        return _assignments(every_id, {}), CLUSTERS.empty([("center", to_column(vectors).type)]), TRIALS.empty()
+    from pipeline.compute.clustering import NOISE, describe, exemplars, noise_alone
     from pipeline.compute.knn import Search
     from pipeline.compute.task import ClusteringTask
 
     task = ClusteringTask(vectors, *_graph(image_ids, neighbors), settings_of(params), threads, gpu)
-    found = cluster_rows(params.method, task)
+    params, trials = _with_what_is_chosen(task, params)
+    found = _labels(task, params)
     noise, labels = found == NOISE, noise_alone(found)
     described = describe(vectors, labels, Search(seed=params.seed, threads=threads, gpu=gpu))
     chosen = exemplars(vectors, labels, described.to_center, params.num_exemplars)
@@ -183,7 +214,22 @@ def cluster(  # noqa: PLR0913  (what a date's stage reads, its parameters, its r
     }
     clusters = _clusters(cluster_ids, ids, described, chosen)
     is_noise = pa.array(cluster_ids[labels[noise]], pa.string())
-    return _assignments(every_id, columns), _marked(clusters, is_noise, params.min_cluster_size)
+    return _assignments(every_id, columns), _marked(clusters, is_noise, params.min_cluster_size), trials
+
+
+def _with_what_is_chosen(task: "ClusteringTask", params: ClusterParams) -> tuple[ClusterParams, pa.Table]:
+    """The parameters that the date is clustered with, and what was tried to find them."""
+    settings = params.tried(len(task.vectors))
+    if not settings:
+        return params, TRIALS.empty()
+    chosen, trials = choose(task, settings, lambda one, its: _labels(one, params.replaced(its)), params.choose)
+    return params.replaced(chosen), trials
+
+
+def _labels(task: "ClusteringTask", params: ClusterParams) -> Int64s:
+    from pipeline.compute.clustering import cluster_rows
+
+    return cluster_rows(params.method, replace(task, settings=settings_of(params)))
 
 
 def settings_of(params: ClusterParams) -> "Settings":

@@ -38,9 +38,10 @@ def a_date(vectors: np.ndarray) -> pa.Table:
 
 def clustered(rows: pa.Table, params: ClusterParams) -> tuple[pa.Table, pa.Table]:
     model = fit([rows], ProjectionParams(), rows.num_rows)
-    assignments, clusters = cluster(DATE, rows, model, neighbors(rows, model, NeighborsParams()), params)
+    assignments, clusters, trials = cluster(DATE, rows, model, neighbors(rows, model, NeighborsParams()), params)
     schemas.ASSIGNMENTS.check(assignments)
     schemas.CLUSTERS.check(clusters)
+    assert schemas.TRIALS.check(trials).num_rows == 0
     assert sum(clusters["num_images"].to_pylist()) == rows.num_rows - rows["vector"].null_count
     assert sorted(set(assignments["cluster_id"].drop_null().to_pylist())) == clusters["cluster_id"].to_pylist()
     return assignments, clusters
