@@ -4,115 +4,46 @@ The date of a row lies in the partition path (``date=YYYY-MM-DD``) and in no col
 both places.  Rows are sorted by the key, and a key is unique within its partition.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from pipeline.errors import SchemaError
+from pipeline.schema import ID, Column, Table, vector_type
+from pipeline.schema import IMAGE_ID as _IMAGE_ID
+from pipeline.schema import list_type as _list
+from pipeline.schemas_of_choosing import COLLECTION_MAP, MAP, TRIALS
+
+__all__ = [
+    "ASSIGNMENTS",
+    "CALIBRATION",
+    "CLUSTERS",
+    "COLLECTION_MAP",
+    "EVENTS",
+    "FINGERPRINTS",
+    "IMAGES",
+    "LINKS",
+    "LINK_STATE",
+    "LOOKS",
+    "LOOK_STATE",
+    "MAP",
+    "MICROSECONDS",
+    "NEIGHBORS",
+    "PROJECTION",
+    "REGION",
+    "TABLES",
+    "TRACKS",
+    "TRACK_SUMMARY",
+    "TRIALS",
+    "UNDATED",
+    "Column",
+    "Table",
+    "vector_type",
+]
 
 UNDATED = "1900-01-01"
 """The partition of images without a date (Hive's own null partition breaks pandas)."""
 
-
-@dataclass(frozen=True)
-class Column:
-    """A column; ``type`` is None where it is known only at run time (a vector's length, the metadata's fields)."""
-
-    name: str
-    type: pa.DataType | None
-    doc: str
-    nullable: bool = False
-    optional: bool = False
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table: ``folder`` says whose it is: the collection's, an extractor's or a clustering's."""
-
-    name: str
-    doc: str
-    folder: str
-    key: tuple[str, ...]
-    columns: tuple[Column, ...]
-    partition_key: str = "date"
-
-    @property
-    def names(self) -> list[str]:
-        """Column names in their declared order."""
-        return [column.name for column in self.columns]
-
-    def check(self, rows: pa.Table) -> pa.Table:
-        """Return ``rows`` if they are this table's: columns, types, nulls, order by key, unique key.
-
-        Raises:
-            SchemaError: says what was found and what was expected.
-        """
-        self._check_columns(rows.schema)
-        for column in self.columns:
-            if column.name in rows.column_names and not column.nullable and rows[column.name].null_count:
-                raise SchemaError(f"{self.name}.{column.name}: {rows[column.name].null_count} nulls, expected none")
-        self._check_key(rows)
-        return rows
-
-    def empty(self, types: Iterable[tuple[str, pa.DataType]] = ()) -> pa.Table:
-        """No rows; ``types`` gives the open columns their types (an open column without one is left out)."""
-        given = dict(types)
-        fields = [
-            pa.field(c.name, c.type if c.type is not None else given[c.name])
-            for c in self.columns
-            if c.type is not None or c.name in given
-        ]
-        return pa.schema(fields).empty_table()
-
-    def _check_columns(self, schema: pa.Schema) -> None:
-        expected = [c for c in self.columns if not (c.optional and c.name not in schema.names)]
-        if schema.names != [c.name for c in expected]:
-            raise SchemaError(f"{self.name}: found columns {schema.names}, expected {[c.name for c in expected]}")
-        for column, field in zip(expected, schema, strict=True):
-            fits = _is_open_type(field.type) if column.type is None else field.type == column.type
-            if not fits:
-                raise SchemaError(
-                    f"{self.name}.{column.name}: found {field.type}, expected {column.type or 'a vector'}"
-                )
-
-    def _check_key(self, rows: pa.Table) -> None:
-        if rows.num_rows < 2:
-            return
-        keys = rows.select(list(self.key)).combine_chunks()
-        above = pa.array([False] * (rows.num_rows - 1))
-        equal = pa.array([True] * (rows.num_rows - 1))
-        for name in self.key:
-            column = keys[name].combine_chunks()
-            before, after = column.slice(0, rows.num_rows - 1), column.slice(1)
-            above = pc.or_(above, pc.and_(equal, pc.greater(after, before)))
-            equal = pc.and_(equal, pc.equal(after, before))
-        wrong = rows.num_rows - 1 - (pc.sum(pc.cast(above, pa.int64())).as_py() or 0)
-        if wrong:
-            raise SchemaError(
-                f"{self.name}: {wrong} rows out of order or with a key seen before ({', '.join(self.key)})"
-            )
-
-
-def vector_type(dimensions: int, value: pa.DataType | None = None) -> pa.DataType:
-    """The type of a vector column; the child is called ``element`` and nullable, or Parquet does not round-trip it."""
-    return pa.list_(pa.field("element", value or pa.float32(), nullable=True), dimensions)
-
-
-def _is_open_type(found: pa.DataType) -> bool:
-    return bool(pa.types.is_fixed_size_list(found) or pa.types.is_struct(found))
-
-
-def _list(value: pa.DataType) -> pa.DataType:
-    return pa.list_(pa.field("element", value, nullable=True))
-
-
-ID = pa.string()
 REGION = pa.struct([(side, pa.int32()) for side in ("x", "y", "width", "height")])
 MICROSECONDS = pa.timestamp("us")
 
-_IMAGE_ID = Column("image_id", ID, "The image: 32 hex digits of BLAKE2b over its key in the collection.")
 _REASON = Column(
     "reason", pa.string(), "Why there is no result, from a fixed vocabulary; null when there is one.", True
 )
@@ -247,49 +178,6 @@ CLUSTERS = Table(
         Column("noise", pa.bool_(), "An image that the method put in no cluster."),
         Column("reported", pa.bool_(), "It has cluster.min_cluster_size members; reports leave out what has not."),
     ),
-)
-
-TRIALS = Table(
-    "trials",
-    "A setting that was tried on a date, where `cluster.choose` says how one is chosen; no rows where it does not.",
-    "clustering",
-    ("settings",),
-    (
-        Column("settings", pa.string(), "The keys of the section `cluster` that it sets, as JSON with sorted keys."),
-        Column("num_clusters", pa.int32(), "Clusters found, noise not among them."),
-        Column("noise_fraction", pa.float64(), "Share of the images in no cluster."),
-        Column("largest_fraction", pa.float64(), "Share of the images in the largest cluster."),
-        Column("inertia", pa.float64(), "Sum of squared distances to the own center.", True),
-        Column("silhouette", pa.float64(), "Mean silhouette, -1 to 1; null with one cluster.", True),
-        Column("calinski_harabasz", pa.float64(), "Between over within variance; null with one cluster.", True),
-        Column("davies_bouldin", pa.float64(), "Extent over distance of the worst neighbours; small is better.", True),
-        Column("gap", pa.float64(), "Gap statistic; null unless `by` names it.", True),
-        Column("gap_error", pa.float64(), "Its standard error.", True),
-        Column("stability", pa.float64(), "Adjusted Rand index of resamples; null unless `by` names it.", True),
-        Column("rank", pa.float64(), "Weighted mean of its ranks by the rules, 1 the best; null where refused.", True),
-        Column("refused", pa.string(), "What limit it breaks.", True),
-        Column("chosen", pa.bool_(), "Whether the date was clustered with it."),
-    ),
-)
-
-MAP = Table(
-    "map",
-    "An image's place in a two-dimensional map of its date.",
-    "clustering",
-    ("image_id",),
-    (
-        _IMAGE_ID,
-        Column("x", pa.float32(), "Place from left to right, in the map's own unit.", True),
-        Column("y", pa.float32(), "Place from bottom to top; null, as x, for an image without a vector.", True),
-    ),
-)
-
-COLLECTION_MAP = Table(
-    "collection_map",
-    "An image's place in a two-dimensional map of the whole collection.",
-    "clustering",
-    ("image_id",),
-    MAP.columns,
 )
 
 LINKS = Table(

@@ -40,4 +40,3 @@ def test_the_collections_map_is_split_by_date() -> None:
 def test_runs_make_maps_only_where_asked() -> None:
     assert not MAP.wanted(load_config(None).map)
     assert MAP.wanted(load_config(None, ["map.method=umap"]).map)
-
