@@ -114,8 +114,11 @@ class Lease:
         _ACTIVE.add(self.run)
         threading.Thread(target=self._keep, name="lease", daemon=True).start()
 
-    def check(self) -> None:
-        """To be called before every commit: returns only while the lease is held, for some time to come.
+    def check(self) -> float:
+        """To be called before every commit: returns only while the lease is held.
+
+        Returns:
+            The seconds, at least a fourth of what it lasts, within which a write has to be done or given up.
 
         Raises:
             BusyError: it was lost; nothing may be written any more.
@@ -129,6 +132,7 @@ class Lease:
                 self._take_again()
             elif left < self.seconds / _RENEWALS:
                 self._renew()
+            return self._deadline - _clock()
 
     def lost(self) -> BusyError | None:
         """Whether it was lost, now asked for in any case: what failed may have failed because of that."""

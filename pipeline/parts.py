@@ -3,7 +3,7 @@
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Any
 
@@ -45,6 +45,8 @@ class Staged:
     parts: tuple[Part, ...]
     content: Mapping[str, str]
     failed: Mapping[str, int] = field(default_factory=dict)
+    kept: bool = False
+    """Whether the parts are the committed ones, which hold the same: then nothing was written."""
 
     @property
     def rows(self) -> int:
@@ -71,16 +73,26 @@ def encode_part(table: Table, rows: pa.Table) -> bytes:
 
 def put_part(filesystem: FileSystem, folder: str, table: Table, rows: pa.Table) -> Part:
     """Write ``rows`` into ``folder`` under a name that holds the content's hash."""
-    data = encode_part(table, rows)
-    part = Part(_name(data), rows.num_rows, len(data))
+    return _put(filesystem, folder, encode_part(table, rows), rows.num_rows)
+
+
+def _put(filesystem: FileSystem, folder: str, data: bytes, rows: int) -> Part:
+    part = Part(_name(data), rows, len(data))
     put_atomic(filesystem, f"{folder}/{part.name}", data)
     return part
 
 
 def stage_parts(
-    filesystem: FileSystem, folder: str, table: Table, batches: Iterable[pa.Table], part_bytes: int
+    filesystem: FileSystem,
+    folder: str,
+    table: Table,
+    batches: Iterable[pa.Table],
+    part_bytes: int,
+    committed: Staged | None = None,
 ) -> Staged:
     """Write one partition's rows, given in the order of the key, as parts of some ``part_bytes`` (at least one part).
+
+    Where they fit into one part and ``committed`` holds the same, nothing is written and that is returned.
 
     Raises:
         SchemaError: a batch is not this table's, or does not follow the one before.
@@ -88,15 +100,21 @@ def stage_parts(
     """
     content, failed, parts = ContentDigest(), dict[str, int](), list[Part]()
     last: tuple[Any, ...] | None = None
+    waiting: tuple[bytes, int] | None = None
     for rows in _cut(batches, part_bytes):
+        if waiting is not None:
+            parts.append(_put(filesystem, folder, *waiting))
         table.check(rows)
         last = _follows(table, rows, last)
         content.update(rows)
         if "reason" in rows.column_names and table.name in ("images", "fingerprints"):
             _count(failed, rows["reason"])
-        parts.append(put_part(filesystem, folder, table, rows))
-    if not parts:
+        waiting = encode_part(table, rows), rows.num_rows
+    if waiting is None:
         raise ValueError(f"{table.name}: no batch to stage, not even an empty one")
+    if committed is not None and not parts and content.hexdigests() == dict(committed.content):
+        return replace(committed, kept=True)
+    parts.append(_put(filesystem, folder, *waiting))
     return Staged(folder, tuple(parts), content.hexdigests(), dict(sorted(failed.items())))
 
 

@@ -17,6 +17,7 @@ from botocore.parsers import ResponseParserError  # type: ignore[import-untyped]
 from fsspec.asyn import sync_wrapper
 
 from pipeline import storage
+from pipeline.storage import Permit
 
 _CONNECTIONS = 128
 """At most this many at once; botocore's own limit of 10 is below what one worker fetches at a time."""
@@ -79,7 +80,15 @@ class S3(s3fs.S3FileSystem):  # type: ignore[misc]  # s3fs has no types
 
     makedirs = sync_wrapper(_makedirs)
 
-    async def _rm(self, path: str | list[str], recursive: bool = False, **_: Any) -> None:
+    async def _put_permitted(self, path: str, data: bytes, permit: Permit | None, **conditions: str) -> None:
+        """One PUT; before each try ``permit`` is asked how long it may take, and it is dropped when that is over."""
+        bucket, key, _ = self.split_path(path)
+        put = super()._call_s3
+        await self._tried(lambda: put("put_object", Bucket=bucket, Key=key, Body=data, **conditions), permit)
+
+    put_permitted = sync_wrapper(_put_permitted)
+
+    async def _rm(self, path: str | list[str], recursive: bool = False, permit: Permit | None = None, **_: Any) -> None:
         paths = [path] if isinstance(path, str) else list(path)
         if recursive:
             below = [await self._lsdir(self._strip_protocol(one), delimiter="") for one in paths]
@@ -87,9 +96,9 @@ class S3(s3fs.S3FileSystem):  # type: ignore[misc]  # s3fs has no types
             if not paths:
                 raise FileNotFoundError(path)
         for start in range(0, len(paths), _OBJECTS_PER_DELETE):
-            await self._delete(paths[start : start + _OBJECTS_PER_DELETE])
+            await self._delete(paths[start : start + _OBJECTS_PER_DELETE], permit)
 
-    async def _delete(self, paths: list[str]) -> None:
+    async def _delete(self, paths: list[str], permit: Permit | None = None) -> None:
         """Delete objects of one bucket by one request; what is not there counts as deleted.
 
         Raises:
@@ -97,15 +106,18 @@ class S3(s3fs.S3FileSystem):  # type: ignore[misc]  # s3fs has no types
         """
         split = [self.split_path(self._strip_protocol(path)) for path in paths]
         delete = {"Objects": [{"Key": key} for _, key, _ in split], "Quiet": True}
-        answer = await self._call_s3("delete_objects", Bucket=split[0][0], Delete=delete)
+        call = super()._call_s3
+        answer = await self._tried(lambda: call("delete_objects", Bucket=split[0][0], Delete=delete), permit)
         for refusal in answer.get("Errors", []):
             message = f"cannot delete {split[0][0]}/{refusal.get('Key')}: {refusal.get('Code')}"
             raise (PermissionError if refusal.get("Code") == "AccessDenied" else OSError)(message)
 
-    async def _tried(self, work: Callable[[], Awaitable[Any]]) -> Any:
+    async def _tried(self, work: Callable[[], Awaitable[Any]], permit: Permit | None = None) -> Any:
         for attempt in range(1, self.tries + 1):
+            # In a thread, for it may ask the store itself, which needs this loop.
+            seconds = None if permit is None else await asyncio.to_thread(permit)
             try:
-                return await work()
+                return await asyncio.wait_for(work(), seconds)
             except Exception as error:
                 if not may_pass(error):
                     raise

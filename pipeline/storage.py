@@ -5,8 +5,9 @@ import os
 import random
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from hashlib import md5
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,9 @@ from pipeline.errors import UserError
 
 FileSystem = Any
 """An ``fsspec.AbstractFileSystem`` (fsspec ships no types)."""
+
+Permit = Callable[[], float]
+"""Asked right before a write: the seconds that it may take; raises if it may not be done any more."""
 
 TEMPORARY_SUFFIX = ".tmp"
 """Ends the hidden name under which a local file is written before it is renamed: a crash may leave one behind."""
@@ -47,6 +51,8 @@ _WITH_USER = frozenset({"http", "https", "ftp", "github"})
 
 _BUCKETS = frozenset({"s3", "s3a", "gs", "gcs"})
 """Protocols whose URIs begin with a bucket: neither ``@`` nor ``:`` is part of its name, unless that is an ARN."""
+
+_PRECONDITION_FAILED, _NOT_FOUND = 412, 404
 
 _NO_HARD_LINKS = frozenset({errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK})
 
@@ -141,19 +147,77 @@ def is_local(filesystem: FileSystem) -> bool:
     return isinstance(filesystem, LocalFileSystem)
 
 
-def put_atomic(filesystem: FileSystem, path: str, data: bytes) -> None:
+def put_atomic(filesystem: FileSystem, path: str, data: bytes, permit: Permit | None = None) -> None:
     """Write ``data`` to ``path`` so that a reader sees the old content or the new, never a part of it.
 
     On a local disk the bytes go to a hidden temporary file in the same folder, are synced and then renamed; on an
-    object store one PUT does it.  Missing folders are made.
+    object store one PUT does it.  Missing folders are made.  ``permit`` is asked last of all, and again before every
+    further try.
 
     Raises:
         OSError: the store refused; what was there before is still there.
     """
     if is_local(filesystem):
-        _put_local(Path(path), data)
+        _put_local(Path(path), data, permit)
+    elif permit is not None and tries_itself(filesystem):
+        filesystem.put_permitted(path, data, permit)
     else:
+        if permit is not None:
+            permit()
         filesystem.pipe_file(path, data)
+
+
+def exchange(filesystem: FileSystem, path: str, data: bytes, old: bytes | None, permit: Permit | None = None) -> None:
+    """``put_atomic`` only while ``old`` is what is there (None: nothing), where the store can do both in one (S3).
+
+    A put that was held up on its way, until somebody else had written, is refused then, whenever it arrives.
+
+    Raises:
+        FileExistsError: something else is there.
+    """
+    if not tries_itself(filesystem):
+        put_atomic(filesystem, path, data, permit)
+        return
+    condition = _if_none() if old is None else {"IfMatch": f'"{md5(old, usedforsecurity=False).hexdigest()}"'}
+    try:
+        filesystem.put_permitted(path, data, permit, **condition)
+    except OSError as error:
+        if error.errno == errno.ENOSYS:  # a store that imitates S3 and knows no conditions
+            put_atomic(filesystem, path, data, permit)
+        elif not _is_unmet(error):
+            raise
+        else:
+            _exchange_again(filesystem, path, data, old, permit)
+
+
+def _exchange_again(filesystem: FileSystem, path: str, data: bytes, old: bytes | None, permit: Permit | None) -> None:
+    """The condition did not hold: for the etag is no MD5 (encryption), or it was done before and not confirmed."""
+    try:
+        condition = {"IfMatch": str(filesystem.info(path)["ETag"])}
+        found = filesystem.cat_file(path)
+    except FileNotFoundError:
+        condition, found = _if_none(), None
+    if found == data:
+        return
+    if found is not None and found != old:
+        raise FileExistsError(path)
+    try:
+        filesystem.put_permitted(path, data, permit, **condition)
+    except OSError as error:
+        if _is_unmet(error):
+            raise FileExistsError(path) from error
+        raise
+
+
+def _if_none() -> dict[str, str]:
+    return {"IfNoneMatch": "*"}
+
+
+def _is_unmet(error: OSError) -> bool:
+    """Whether a store refused a put because of its condition; if there was to be something, nothing is one too."""
+    response = getattr(error.__cause__, "response", None) or {}
+    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    return status in (_PRECONDITION_FAILED, _NOT_FOUND) or isinstance(error, FileExistsError | FileNotFoundError)
 
 
 def create(filesystem: FileSystem, path: str, data: bytes) -> None:
@@ -181,8 +245,10 @@ def create(filesystem: FileSystem, path: str, data: bytes) -> None:
         filesystem.pipe_file(path, data)
 
 
-def _put_local(path: Path, data: bytes) -> None:
+def _put_local(path: Path, data: bytes, permit: Permit | None) -> None:
     with _temporary(path, data) as temporary:
+        if permit is not None:
+            permit()  # syncing may have taken its time
         temporary.replace(path)
     _sync_folder(path.parent)
 

@@ -10,7 +10,9 @@ The head object is a copy of the manifests and may be behind after a crash; ``sw
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import math
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -18,22 +20,22 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline.digests import digest
-from pipeline.errors import CommitError, DamagedError, damaged
+from pipeline.errors import BusyError, CommitError, DamagedError, damaged
 from pipeline.parts import Part, Staged, is_as_written, open_part, put_part, read_part, stage_parts
 from pipeline.schemas import Table
+from pipeline.spent import Spent, remove
 from pipeline.stopping import shielded
-from pipeline.storage import TEMPORARY_SUFFIX, FileSystem, put_atomic
+from pipeline.storage import TEMPORARY_SUFFIX, FileSystem, Permit, exchange, is_local, put_atomic
 
 _HEAD, _MANIFEST, _STAGING, _FRAGMENTS = "_head.json", "_manifest.json", "_staging", "fragments"
 
 _OF_ALL = frozenset({"listing"})
 """Facts in a head that hold only while every partition is there that was there when they were written."""
 
+_FOR_EVER = math.inf
+
 _NOT_OURS = (ValueError, TypeError, KeyError, AttributeError)
 """What comes of taking anything else for a head or a manifest."""
-
-_SPENT_AT_MOST = 100
-"""Committed parts whose staged copies may wait to be deleted together: some 13 GB of parts of full size."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,12 @@ class TableStore:
     """One table at one place.  Workers stage and read; the driver alone commits, removes and flushes."""
 
     def __init__(
-        self, filesystem: FileSystem, root: str, table: Table, permit: Callable[[], None] = lambda: None
+        self,
+        filesystem: FileSystem,
+        root: str,
+        table: Table,
+        permit: Permit = lambda: _FOR_EVER,
+        spent: Spent | None = None,
     ) -> None:
         """A store; nothing is read or written yet.
 
@@ -81,9 +88,10 @@ class TableStore:
             root: the table's folder.
             table: its schema.
             permit: called before every change by the driver; raises if this process may not write any more.
+            spent: what is to be deleted, of all tables that are written together; without it, nothing waits long.
         """
         self.filesystem, self.root, self.table, self._permit = filesystem, root, table, permit
-        self._spent: list[str] = []
+        self._spent = spent or Spent(filesystem, permit, most=1)
         self._partitions: dict[str, Manifest] | None = None
         self._extra: dict[str, Any] = {}
         self._dirty = False
@@ -151,10 +159,16 @@ class TableStore:
 
     # -- writing: workers
 
-    def stage(self, partition: str, batches: Iterable[pa.Table], part_bytes: int) -> Staged:
-        """Write a partition's rows where no reader looks; ``commit`` publishes them."""
+    def stage(
+        self, partition: str, batches: Iterable[pa.Table], part_bytes: int, old: Manifest | None = None
+    ) -> Staged:
+        """Write a partition's rows where no reader looks; ``commit`` publishes them.
+
+        ``old`` is the partition as it is committed: the same rows need not be written again.
+        """
         folder = f"{self.root}/{_STAGING}/{self._name(partition)}"
-        return stage_parts(self.filesystem, folder, self.table, batches, part_bytes)
+        committed = None if old is None else Staged(folder, old.parts, old.content, old.failed)
+        return stage_parts(self.filesystem, folder, self.table, batches, part_bytes, committed)
 
     def put_fragment(self, digest: str, rows: pa.Table) -> Part:
         """Keep some rows of an unfinished map stage (this table's columns and ``date``) for its end, or for a resume.
@@ -177,9 +191,8 @@ class TableStore:
 
     def drop_fragments(self) -> None:
         """Forget all unfinished map stages of this table."""
-        self._permit()
         with suppress(FileNotFoundError):
-            self.filesystem.rm(self._fragments, recursive=True)
+            self._spent.add(self.filesystem.find(self._fragments))
 
     # -- writing: the driver
 
@@ -189,10 +202,12 @@ class TableStore:
     ) -> Manifest:
         """Publish staged parts as the partition's whole content.
 
-        The parts are copied beside the old ones, one manifest is put (the commit), then the old parts are deleted.
+        The parts are copied beside the old ones, one manifest is put (the commit), then the old parts are deleted, some
+        together.
 
         Raises:
             CommitError: the rows are not as many as expected; the old content stays.
+            BusyError: somebody else has written the partition.
         """
         if expected_rows is not None and staged.rows != expected_rows:
             raise CommitError(
@@ -204,24 +219,23 @@ class TableStore:
         # The same rows in other parts, or from other inputs, are not worth a copy: the old parts stay.
         parts = old.parts if old and old.content == dict(staged.content) else staged.parts
         folder = self.folder(partition)
+        self._spent.keep(f"{folder}/{part.name}" for part in parts)
         self._permit()
         for part in parts:
             if part.name not in kept:
                 self._copy(f"{staged.folder}/{part.name}", f"{folder}/{part.name}")
         manifest = Manifest(dict(inputs), parts, dict(staged.content), dict(staged.failed))
-        self._permit()  # copying takes its time
-        put_atomic(self.filesystem, f"{folder}/{_MANIFEST}", _json(asdict(manifest)))
-        gone = kept - {part.name for part in parts}
-        self._remove_files([f"{folder}/{name}" for name in sorted(gone)])
-        self.discard(staged)
+        self._publish(partition, manifest, old)
         self._remember(partition, manifest)
+        gone = kept - {part.name for part in parts}
+        self._spent.add(f"{folder}/{name}" for name in sorted(gone))
+        self.discard(staged)
         return manifest
 
     def discard(self, staged: Staged) -> None:
-        """Give up staged parts: they are committed, or not wanted; ``flush`` deletes them at the latest."""
-        self._spent += [f"{staged.folder}/{part.name}" for part in staged.parts]
-        if len(self._spent) >= _SPENT_AT_MOST:
-            self._remove_spent()
+        """Give up staged parts: they are committed, or not wanted."""
+        if not staged.kept:
+            self._spent.add(f"{staged.folder}/{part.name}" for part in staged.parts)
 
     @shielded()
     def remove(self, partition: str) -> None:
@@ -239,13 +253,19 @@ class TableStore:
 
     @shielded()
     def flush(self) -> None:
-        """Write the head object if anything changed, and delete what was staged and is committed."""
-        self._remove_spent()
+        """Write the head object if anything changed, and delete what has waited for that."""
+        self._spent.delete_due()
         if self._dirty:
-            self._permit()
             head = {"partitions": {name: asdict(one) for name, one in self.partitions.items()}, "extra": self._extra}
-            put_atomic(self.filesystem, f"{self.root}/{_HEAD}", _json(head))
+            put_atomic(self.filesystem, f"{self.root}/{_HEAD}", _json(head), self._permit)
             self._dirty = False
+
+    def tidy(self) -> None:
+        """Delete empty folders of what was staged; while no worker stages anything."""
+        if is_local(self.filesystem):
+            for folder, _, _ in os.walk(f"{self.root}/{_STAGING}", topdown=False):
+                with suppress(OSError):  # not empty
+                    os.rmdir(folder)  # noqa: PTH106  (text, as os.walk gives it)
 
     def sweep(self, keep_fragments: bool = True, check: bool = False) -> list[str]:
         """Repair what a crash left: delete what no manifest names, rebuild the head; returns what was deleted.
@@ -261,7 +281,8 @@ class TableStore:
         orphans = [path for path in sizes if path not in kept and self._is_orphan(path, keep_fragments)]
         # A manifest goes before its parts, so that no reader that follows manifests finds it half gone.
         orphans.sort(key=lambda path: (not path.endswith(f"/{_MANIFEST}"), path))
-        self._remove_files(orphans)
+        if orphans:
+            remove(self.filesystem, orphans, self._permit)
         try:
             head, dirty = self._read_head(), False
         except DamagedError:
@@ -371,16 +392,16 @@ class TableStore:
         self.filesystem.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
         self.filesystem.cp_file(source, target)
 
-    def _remove_spent(self) -> None:
-        """Delete staged parts that were committed; many at once, where a store can do that by one request."""
-        if self._spent:
-            self._permit()
-            self._remove_files(self._spent)
-            self._spent = []
-
-    def _remove_files(self, paths: list[str]) -> None:
-        if paths:
-            self.filesystem.rm(paths)
+    def _publish(self, partition: str, manifest: Manifest, old: Manifest | None) -> None:
+        """Put the manifest in the place of the old one: the commit."""
+        path, before = f"{self.folder(partition)}/{_MANIFEST}", None if old is None else _json(asdict(old))
+        try:
+            exchange(self.filesystem, path, _json(asdict(manifest)), before, self._permit)
+        except FileExistsError:
+            raise BusyError(
+                f"{path} was written by somebody else since this run planned\n"
+                "it stopped before it could write over the other's work; run again"
+            ) from None
 
     def _remove_tree(self, folder: str) -> None:
         """Delete the manifest first and the rest after it."""

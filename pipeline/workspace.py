@@ -16,6 +16,7 @@ from pipeline.errors import UserError
 from pipeline.failures import explain
 from pipeline.lease import SECONDS, Lease
 from pipeline.schemas import TABLES, Table
+from pipeline.spent import Spent
 from pipeline.stopping import shielded
 from pipeline.storage import (
     RETRIES,
@@ -59,13 +60,14 @@ class Workspace:
         self.filesystem, self.root, self.uri, self.collection = place.filesystem, place.root, place.uri, collection
         self.lease = Lease(place.filesystem, f"{place.root}/{_LEASE}", redact(place.uri), lease_seconds)
         self._stores: dict[str, TableStore] = {}
+        self._spent = Spent(place.filesystem, self.permit)
         self._exists = exists
 
     def store(self, table: Table, name: str | None = None) -> TableStore:
         """A table's store; ``name`` is the extractor's or the clustering's folder where the table belongs to one."""
         folder = self._folder(table, name)
         if folder not in self._stores:
-            self._stores[folder] = TableStore(self.filesystem, f"{self.root}/{folder}", table, self.permit)
+            self._stores[folder] = TableStore(self.filesystem, f"{self.root}/{folder}", table, self.permit, self._spent)
         return self._stores[folder]
 
     def names(self, folder: str) -> list[str]:
@@ -106,19 +108,27 @@ class Workspace:
             if not self._exists:
                 self._write_identity()
 
-    def permit(self) -> None:
+    def permit(self) -> float:
         """To be called before every write of the driver.
+
+        Returns:
+            Seconds within which it has to be done, or given up.
 
         Raises:
             BusyError: the lease cannot be had, or was lost: nothing may be written.
         """
         self.begin()
-        self.lease.check()
+        return self.lease.check()
 
     def flush(self) -> None:
-        """Write the heads that are behind their manifests."""
+        """Write the heads that are behind their manifests, and delete what was replaced."""
         for store in self._stores.values():
             store.flush()
+        self._spent.delete()
+        if self.lease.taken:
+            self.permit()  # another's workers may be staging, if it was lost
+            for store in self._stores.values():
+                store.tidy()
 
     @shielded()
     def end(self, clean: bool = True) -> None:
@@ -139,6 +149,7 @@ class Workspace:
         for store in self.stores():
             orphans += store.sweep(keep_fragments, check)
             store.flush()
+            store.tidy()
         return orphans
 
     def table_uri(self, table: Table, name: str | None = None) -> str:

@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 ERROR = "<?xml version='1.0' encoding='UTF-8'?><Error><Code>{code}</Code><Message>{code}, {says}</Message></Error>"
 STATUS = {"SlowDown": 503, "InternalError": 500, "AccessDenied": 403}
-HANGS = 5.0
+HANGS, LATE = 5.0, 3.0
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,8 @@ Verdict = Callable[[Seen], str | None]
 """What happens to a request: None passes; an error code is answered; or
 
 ``reset``: the connection is reset before the request is passed on; ``lost``: it is passed on, and reset before the
-answer; ``cut``: half of the answer's body; ``hang``: nothing for some seconds.
+answer; ``cut``: half of the answer's body; ``hang``: nothing for some seconds; ``late``: it is passed on after some
+seconds, whether or not its sender still waits.
 """
 
 
@@ -71,6 +72,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         elif fate == "hang":
             time.sleep(HANGS)
             self._reset()
+        elif fate == "late":
+            time.sleep(LATE)
+            self._pass_on(body, None)
         elif fate in STATUS:
             self._answer(STATUS[fate], [("Content-Type", "application/xml")], self._error(fate))
         else:

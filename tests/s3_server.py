@@ -1,4 +1,7 @@
-"""A real S3-speaking server as a process of its own, whose requests are counted."""
+"""A real S3-speaking server as a process of its own, whose requests are counted.
+
+``python -m tests.s3_server PORT COUNT`` is that process; it begins with the bucket ``many``, which has so many objects.
+"""
 
 import http.client
 import json
@@ -22,7 +25,9 @@ import s3fs
 
 from pipeline.s3 import S3
 
-_REQUEST = re.compile(r'"(GET|HEAD|PUT|POST|DELETE) (\S*) HTTP')
+ROOT = Path(__file__).parent.parent
+_REQUEST = re.compile(r'"(?:\x1b\[[0-9;]*m)*(GET|HEAD|PUT|POST|DELETE) (\S*) HTTP')
+"""The server's log has colours where an answer is not the usual 200."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +74,13 @@ class S3Server:
         connection.close()
 
 
+def many_keys(count: int) -> list[str]:
+    """Keys of the bucket ``many``, with every sign that URLs have trouble with."""
+    return [f"{n % 3}/{n:05} +%20#=é日.jpg" for n in range(count)]
+
+
 @contextmanager
-def s3_server(folder: Path, keys_per_page: int = 1000) -> Iterator[S3Server]:
+def s3_server(folder: Path, keys_per_page: int = 1000, many: int = 0) -> Iterator[S3Server]:
     """Start a server, point the environment at it, and end it by its own handle."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -84,9 +94,9 @@ def s3_server(folder: Path, keys_per_page: int = 1000) -> Iterator[S3Server]:
         "AWS_DEFAULT_REGION": "us-east-1",
     }
     with log.open("wb") as output:
-        command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+        command = [sys.executable, "-m", __name__, str(port), str(many)]
         paged = {**os.environ, "MOTO_S3_DEFAULT_MAX_KEYS": str(keys_per_page)}
-        process = subprocess.Popen(command, stdout=output, stderr=output, env=paged)
+        process = subprocess.Popen(command, stdout=output, stderr=output, env=paged, cwd=ROOT)
         try:
             _wait(port, process)
             forget_connections()
@@ -96,6 +106,18 @@ def s3_server(folder: Path, keys_per_page: int = 1000) -> Iterator[S3Server]:
             forget_connections()
             process.terminate()
             process.wait(20)
+
+
+def serve(port: str, many: int) -> None:
+    """Fill the bucket from within, a thousand times as fast as by requests, and serve for ever."""
+    from moto.s3.models import s3_backends
+    from moto.server import main
+
+    backend = s3_backends["123456789012"]["aws"]
+    backend.create_bucket("many", "us-east-1")
+    for key in many_keys(many):
+        backend.put_object("many", key, b"x")
+    main(["-H", "127.0.0.1", "-p", port])
 
 
 def forget_connections() -> None:
@@ -112,3 +134,7 @@ def _wait(port: int, process: "subprocess.Popen[bytes]") -> None:
                 return
         time.sleep(0.1)
     raise RuntimeError("the S3 server did not start")
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1], int(sys.argv[2]))

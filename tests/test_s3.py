@@ -15,24 +15,25 @@ import pytest
 from pipeline import parts
 from pipeline.errors import BusyError
 from pipeline.lease import Lease
-from pipeline.runtime.sources import list_collection
+from pipeline.runtime.sources import fetch, list_collection
 from pipeline.s3 import S3
 from pipeline.stages.ingest_params import SourceParams
 from pipeline.storage import create, open_filesystem
 from tests.collections import Collection
 from tests.commands import environment, imagetracks, leftovers, message_of, run_arguments
-from tests.runtime.runs import tables
-from tests.s3_server import S3Server, s3_server
+from tests.runtime.runs import run_local, tables
+from tests.s3_server import S3Server, many_keys, s3_server
 
 pytestmark = pytest.mark.slow
 
+MANY = 6400
 NAMES = ("a b/x+y.jpg", "50%20.jpg", "#1.jpg", "k=v/é ü.jpg", "日本.jpg", "plain.jpg")
 DATES = ("2024-05-01", "2024-05-02", "2024-05-04", "2024-05-05", "2024-05-08")
 
 
 @pytest.fixture(scope="module")
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    with s3_server(tmp_path_factory.mktemp("s3")) as server:
+    with s3_server(tmp_path_factory.mktemp("s3"), many=MANY) as server:
         server.filesystem.mkdir("bucket")
         yield server
 
@@ -88,14 +89,36 @@ def test_a_run_on_s3_equals_one_on_folders(on_s3: FirstRun, on_folders: Path) ->
     assert leftovers("s3://bucket/ws") == []
 
 
+def parts_of(s3: S3Server, workspace: str) -> set[str]:
+    return {path for path in s3.filesystem.find(workspace) if path.endswith(".parquet")}
+
+
+def writes(requests: Counter[str]) -> int:
+    return sum(requests[kind] for kind in ("PUT", "POST", "DELETE", "HEAD"))
+
+
 def test_a_run_asks_little(s3: S3Server, on_s3: FirstRun, collection: Collection) -> None:
-    images = len(collection.identity)
-    parts_written = sum(path.endswith(".parquet") for path in s3.filesystem.find("bucket/ws"))
-    writes = sum(on_s3.all[kind] for kind in ("PUT", "POST", "DELETE", "HEAD"))
+    images, parts_written = len(collection.identity), len(parts_of(s3, "bucket/ws"))
     print(f"{images} images, {parts_written} parts; of images: {dict(on_s3.collection)}; all: {dict(on_s3.all)}")
     assert set(on_s3.collection) == {"GET"}
     assert on_s3.collection["GET"] <= 1.1 * images
-    assert writes <= 4 * parts_written
+    assert writes(on_s3.all) <= 4 * parts_written
+
+
+def test_a_night_with_one_late_image_asks_little(s3: S3Server, collection: Collection) -> None:
+    """Of an old date; for the newest one fewer parts come, and the heads, the lease and the fragments weigh more."""
+    keys = sorted(collection.identity)
+    s3.filesystem.pipe({f"bucket/night/photos/{key}": (collection.root / key).read_bytes() for key in keys})
+    run_local("s3://bucket/night/photos", "s3://bucket/night/ws")
+    before, late = parts_of(s3, "bucket/night/ws"), keys[0]
+    s3.filesystem.pipe_file("bucket/night/photos/late.jpg", (collection.root / late).read_bytes() + b"\0")
+    with s3.counted() as requests, s3.counted("bucket/night/photos/") as of_collection:
+        done = run_local("s3://bucket/night/photos", "s3://bucket/night/ws").done
+    written = len(parts_of(s3, "bucket/night/ws") - before)
+    print(f"{written} parts; of images: {dict(of_collection)}; all: {dict(requests)}")
+    assert (done["images"], done["fingerprints"], of_collection) == (1, 1, {"GET": 1})
+    assert writes(requests) <= 4 * written
+    assert leftovers("s3://bucket/night/ws") == []
 
 
 def test_a_second_run_reads_the_heads_and_writes_nothing(s3: S3Server, on_s3: FirstRun) -> None:
@@ -155,12 +178,11 @@ def test_one_of_many_gets_the_lease() -> None:
 
 
 def test_a_listing_of_several_thousand_keys(s3: S3Server) -> None:
-    keys = [f"bucket/many/{n % 3}/{n:05} {n}.jpg" for n in range(2100)]
-    s3.filesystem.pipe(dict.fromkeys(keys, b"x"))
     with s3.counted() as requests:
-        objects, _ = list_collection("s3://bucket/many", None, SourceParams())
-    assert objects["uri"].to_pylist() == [f"s3://{key}" for key in sorted(keys)]
-    assert requests == {"LIST": 3}
+        objects, filesystem = list_collection("s3://many", None, SourceParams())
+    assert objects["uri"].to_pylist() == [f"s3://many/{key}" for key in sorted(many_keys(MANY))]
+    assert requests == {"LIST": MANY // 1000 + 1}
+    assert fetch(objects.slice(MANY - 3), filesystem, 3)["bytes"].to_pylist() == [b"x"] * 3
 
 
 @pytest.mark.parametrize(

@@ -6,21 +6,25 @@ that the next run continues.
 
 import itertools
 import random
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock
 
 import pyarrow as pa
 import pytest
 
 from pipeline import storage
-from pipeline.errors import ImagetracksError
+from pipeline.errors import BusyError, ImagetracksError
 from pipeline.lease import Lease
 from pipeline.runtime.fetching import fetch
 from pipeline.runtime.sources import list_collection
 from pipeline.s3 import S3, GaveUpError
+from pipeline.schemas import ASSIGNMENTS
 from pipeline.stages.ingest_params import SourceParams
 from pipeline.storage import open_filesystem
+from pipeline.tablestore import TableStore
 from tests.collections import DATES, Collection
 from tests.commands import environment, imagetracks, leftovers, message_of, run_arguments
 from tests.proxy import Proxy, Seen, proxied
@@ -263,6 +267,65 @@ def test_a_listing_that_changes_between_its_pages(s3: S3Server, proxy: Proxy) ->
     found = objects["key"].to_pylist()
     assert found == sorted({*keys, "0033b.jpg"} - {keys[32]})
     assert fetch(objects.slice(3, 1), filesystem, 1)["reason"].to_pylist() == ["not_found"]
+
+
+@pytest.mark.parametrize(("fate", "fresh"), [("late", True), ("late", False), ("SlowDown", False)])
+def test_a_commit_that_is_held_up_for_longer_than_its_lease_does_not_come(
+    fate: str, fresh: bool, s3: S3Server, proxy: Proxy
+) -> None:
+    """Neither the put that is on its way, whenever it arrives, nor another try of it."""
+    place, seconds, over = f"s3://bucket/held-{fate}-{fresh}", 1.5, Event()
+    filesystem, root = open_filesystem(place, retries=1000)
+    lease, others = (Lease(one, f"{root}/_lease", "ws", seconds) for one in (filesystem, S3(endpoint_url=s3.endpoint)))
+    lease.take()
+    store = TableStore(filesystem, f"{root}/assignments", ASSIGNMENTS, lease.check)
+    if not fresh:
+        commit(store, assigned("old"))
+
+    def judge(seen: Seen) -> str | None:
+        if over.is_set():
+            return None
+        if seen.method == "PUT" and seen.path.endswith("_manifest.json"):
+            return fate
+        return "reset" if proxy.done else None  # nor can the lease be renewed
+
+    proxy.judge = judge
+    with ThreadPoolExecutor(1) as pool:
+        held_up = pool.submit(commit, store, assigned("late"))
+        deadline = time.monotonic() + 20
+        while not lease_is_free(others):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        others.take()
+        other = TableStore(others.filesystem, store.root, ASSIGNMENTS, others.check)
+        other.sweep()
+        commit(other, assigned("theirs"))
+        over.set()
+        with pytest.raises(BusyError):
+            held_up.result(60)
+    while fate == "late" and not any(line.count("412") for line in s3.log.read_text().splitlines() if root in line):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert other.read(DATES[0]).equals(assigned("theirs"))
+    others.release(clean=True)
+
+
+def lease_is_free(lease: Lease) -> bool:
+    try:
+        lease.look()
+    except BusyError:
+        return False
+    return True
+
+
+def assigned(cluster: str) -> pa.Table:
+    row = {"image_id": "a", "cluster_id": cluster, "similarity_to_center": 1.0, "silhouette": None}
+    return pa.Table.from_pylist([row], schema=ASSIGNMENTS.empty().schema)
+
+
+def commit(store: TableStore, rows: pa.Table) -> None:
+    staged = store.stage(DATES[0], [rows], 1 << 20)
+    store.commit(DATES[0], staged, {"version": rows["cluster_id"][0].as_py()})
 
 
 def test_a_lease_whose_confirmation_was_lost_is_had(proxy: Proxy) -> None:

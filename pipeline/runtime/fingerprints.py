@@ -241,7 +241,7 @@ def compose_fingerprints(pieces: Pieces, images: Images, part_bytes: int, *, thr
         rows = pa.concat_tables([one for one in (old, new) if one is not None])
         return rows.filter(pc.is_in(_holds(rows), value_set=wanted))
 
-    return pieces.store.stage(pieces.date, compose(pieces, part_bytes, merge), part_bytes)
+    return pieces.store.stage(pieces.date, compose(pieces, part_bytes, merge), part_bytes, pieces.old)
 
 
 def _holds(rows: pa.Table) -> pa.ChunkedArray:

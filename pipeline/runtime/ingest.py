@@ -113,7 +113,7 @@ def compose_images(pieces: Pieces, change: Change, part_bytes: int, *, threads: 
             at = rows.schema.get_field_index("duplicate_of")
             yield rows.set_column(at, "duplicate_of", flagged["duplicate_of"].take(place))
 
-    return pieces.store.stage(pieces.date, batches(), part_bytes)
+    return pieces.store.stage(pieces.date, batches(), part_bytes, pieces.old)
 
 
 def _changed(old: pa.Table, change: Change) -> pa.Table:

@@ -20,6 +20,10 @@ from pipeline.tablestore import Manifest, TableStore
 _ROWS_PER_BATCH = 1 << 18
 
 
+Output = tuple[TableStore, Manifest | None]
+"""A table that is written, and its partition as it is committed."""
+
+
 @dataclass(frozen=True)
 class Source:
     """Where one read of a stage lies: partitions of a table with the manifests that were current at planning."""
@@ -52,16 +56,20 @@ class Work:
 
     def call(self, params: Params | None, stores: tuple[TableStore, ...], part_bytes: int) -> Call:
         """The work as an engine takes it."""
-        return Call(self.stage.name, self.date, run_date, (self, params, stores, part_bytes), self.stage.wants_gpu)
+        outputs = tuple((store, store.partitions.get(self.date)) for store in stores)
+        return Call(self.stage.name, self.date, run_date, (self, params, outputs, part_bytes), self.stage.wants_gpu)
 
 
 def run_date(
-    work: Work, params: Params | None, stores: tuple[TableStore, ...], part_bytes: int, *, threads: int, gpu: bool
+    work: Work, params: Params | None, outputs: tuple[Output, ...], part_bytes: int, *, threads: int, gpu: bool
 ) -> list[Staged]:
     """On a worker: read, compute, check, stage; only descriptors go back."""
     tables = {name: source.load() for name, source in work.sources.items()}
     results = work.stage.run(work.date, tables, params, threads, gpu)
-    return [store.stage(work.date, _batches(rows), part_bytes) for store, rows in zip(stores, results, strict=True)]
+    return [
+        store.stage(work.date, _batches(rows), part_bytes, old)
+        for (store, old), rows in zip(outputs, results, strict=True)
+    ]
 
 
 def run_stage(context: Context, stage: Stage) -> None:
