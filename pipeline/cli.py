@@ -160,6 +160,22 @@ def sweep(
 
 
 @app.command()
+def extractors(
+    pattern: Annotated[
+        str | None, typer.Argument(metavar="PATTERN", help="A name, or a pattern like 'timm/*dinov2*'.")
+    ] = None,
+) -> None:
+    """List the extractors: names, dimensions, input sizes, and whether their weights are on this machine."""
+    from pipeline.compute.extractors.listing import listed
+    from pipeline.reports.extractors import render_extractors
+
+    out.print(render_extractors(listed(pattern)))
+    if pattern is None:
+        out.print("and, with the extra timm, its networks (imagetracks extractors 'timm/*dinov2*'), any node of a")
+        out.print("network (torchvision/vgg16:classifier.4), and a function of yours (package.module.function)")
+
+
+@app.command()
 def config(
     file: ConfigOption = None,
     set_: SetOption = None,

@@ -45,3 +45,23 @@ def test_a_target_that_is_named_exists(target: str) -> None:
 def test_links_and_pictures_are_there() -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", README):
         assert (ROOT / target).exists(), target
+
+
+NETWORKS = re.findall(r"^\| [^|]+ \| `((?:torchvision|timm)/[^`]+)` \| (\d+) \|$", README, re.MULTILINE)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "length"), NETWORKS)
+def test_a_network_of_the_table_gives_vectors_of_this_length(name: str, length: str) -> None:
+    from pipeline.compute.extractors.listing import listed
+
+    if name.startswith("timm/"):
+        pytest.importorskip("timm")
+    assert [one.dimensions for one in listed(name)] == [int(length)]
+
+
+def test_the_table_names_the_networks_of_the_studies() -> None:
+    found = " ".join(name for name, _ in NETWORKS)
+    studies = ["vgg16", "vgg19", "resnet50", "inception_v3", "xception", "mobilenet", "densenet", "nasnet"]
+    for model in [*studies, "inception_resnet_v2", "efficientnet", "dinov2", "clip"]:
+        assert model in found, model

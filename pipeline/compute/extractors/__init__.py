@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
+from pathlib import Path
 
 from pipeline.compute.extractors import (
     classical,
@@ -45,13 +46,18 @@ class Family:
         parse: (whole name, what follows ``family/`` or ``family:``) -> specification; light.
         weights_hash: what tells the published weights from others; light.
         build: (specification, digest, settings) -> extractor; loads what it needs.
+        dimensions: length of a vector; light, but for a node of a network: its shapes are then asked.
+        weights_file: where published weights lie once they are there; None: they come with an installation, or there
+            are none.
         takes_weights: whether a file of weights can be given.
     """
 
     parse: Callable[[str, str], ExtractorSpec]
     weights_hash: Callable[[ExtractorSpec], str]
     build: Callable[[ExtractorSpec, str, Settings], Extractor]
-    takes_weights: bool = True
+    dimensions: Callable[[ExtractorSpec], int]
+    weights_file: Callable[[ExtractorSpec], Path] | None = None
+    takes_weights: bool = False
 
 
 def _no_weights(spec: ExtractorSpec) -> str:
@@ -60,13 +66,33 @@ def _no_weights(spec: ExtractorSpec) -> str:
 
 
 FAMILIES: dict[str, Family] = {
-    "efficientnet_lite0": Family(efficientnet_lite.parse, efficientnet_lite.weights_hash, efficientnet_lite.build),
-    "torchvision": Family(torchvision_models.parse, torchvision_models.weights_hash, torchvision_models.build),
-    "timm": Family(timm_models.parse, timm_models.weights_hash, timm_models.build),
-    "faces": Family(faces_dlib.parse, faces_dlib.weights_hash, faces_dlib.build, takes_weights=False),
-    "classical": Family(classical.parse, _no_weights, classical.build, takes_weights=False),
-    "raw_pixels": Family(raw_pixels.parse, _no_weights, raw_pixels.build, takes_weights=False),
-    "own": Family(own.parse, own.weights_hash, own.build, takes_weights=False),
+    "efficientnet_lite0": Family(
+        efficientnet_lite.parse,
+        efficientnet_lite.weights_hash,
+        efficientnet_lite.build,
+        efficientnet_lite.dimensions,
+        takes_weights=True,
+    ),
+    "torchvision": Family(
+        torchvision_models.parse,
+        torchvision_models.weights_hash,
+        torchvision_models.build,
+        torchvision_models.dimensions,
+        torchvision_models.weights_file,
+        takes_weights=True,
+    ),
+    "timm": Family(
+        timm_models.parse,
+        timm_models.weights_hash,
+        timm_models.build,
+        timm_models.dimensions,
+        timm_models.weights_file,
+        takes_weights=True,
+    ),
+    "faces": Family(faces_dlib.parse, faces_dlib.weights_hash, faces_dlib.build, faces_dlib.dimensions),
+    "classical": Family(classical.parse, _no_weights, classical.build, classical.dimensions),
+    "raw_pixels": Family(raw_pixels.parse, _no_weights, raw_pixels.build, raw_pixels.dimensions),
+    "own": Family(own.parse, own.weights_hash, own.build, own.dimensions),
 }
 _DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+(:.*)?")
 

@@ -41,11 +41,13 @@ class Descriptor:
     Attributes:
         side: of the square that it sees, pixels.
         options: settings in its name: key -> how it is read, and its default.
+        dimensions: settings -> length of a vector.
         make: settings -> the function of one image; imports what it needs.
     """
 
     side: int
     options: Mapping[str, tuple[Read, Any]]
+    dimensions: Callable[[Mapping[str, Any]], int]
     make: Callable[[Mapping[str, Any]], Describe]
 
 
@@ -109,10 +111,20 @@ def lbp(options: Mapping[str, Any]) -> Describe:
 
 DESCRIPTORS: dict[str, Descriptor] = {
     "colour_histogram": Descriptor(
-        256, {"bins": (integer(2, 16), 8), "space": (choice("hsv", "lab", "rgb"), "hsv")}, color_histogram
+        256,
+        {"bins": (integer(2, 16), 8), "space": (choice("hsv", "lab", "rgb"), "hsv")},
+        lambda options: int(options["bins"] ** 3),
+        color_histogram,
     ),
-    "hog": Descriptor(128, {"cell": (integer(4, 64), 16)}, hog),
-    "lbp": Descriptor(128, {"grid": (integer(1, 16), 4)}, lbp),
+    "hog": Descriptor(
+        128, {"cell": (integer(4, 64), 16)}, lambda options: 4 * 9 * (128 // int(options["cell"]) - 1) ** 2, hog
+    ),
+    "lbp": Descriptor(
+        128,
+        {"grid": (integer(1, 16), 4)},
+        lambda options: int(options["grid"] ** 2) * sum(points + 2 for points, _ in _SCALES),
+        lbp,
+    ),
 }
 
 
@@ -136,11 +148,18 @@ def parse(name: str, rest: str) -> ExtractorSpec:
 def build(spec: ExtractorSpec, digest: str, settings: Settings) -> Extractor:
     """The extractor."""
     del settings
-    descriptor = DESCRIPTORS[spec.model]
-    describe = descriptor.make(read_options(spec.name, spec.node, descriptor.options))
+    describe = DESCRIPTORS[spec.model].make(_options(spec))
 
     def run(images: Pixels) -> Vectors:
         return np.stack([describe(image) for image in images]).astype(np.float32)
 
-    probe = np.zeros((1, descriptor.side, descriptor.side, 3), dtype=np.uint8)
-    return BatchExtractor(spec, digest, Engine(run, run(probe).shape[1]), CPU_BATCH)
+    return BatchExtractor(spec, digest, Engine(run, dimensions(spec)), CPU_BATCH)
+
+
+def dimensions(spec: ExtractorSpec) -> int:
+    """Length of a vector."""
+    return DESCRIPTORS[spec.model].dimensions(_options(spec))
+
+
+def _options(spec: ExtractorSpec) -> dict[str, Any]:
+    return read_options(spec.name, spec.node, DESCRIPTORS[spec.model].options)

@@ -39,6 +39,12 @@ def weights_hash(spec: ExtractorSpec) -> str:  # noqa: ARG001 - the registry's f
     return weights.content_hash(_installed())
 
 
+def dimensions(spec: ExtractorSpec) -> int:
+    """Length of a vector."""
+    del spec
+    return 1280
+
+
 def build(spec: ExtractorSpec, digest: str, settings: Settings) -> Extractor:
     """The extractor, ready to run."""
     source = settings.weights or _installed()

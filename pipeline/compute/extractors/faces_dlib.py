@@ -52,6 +52,12 @@ def weights_hash(spec: ExtractorSpec) -> str:
     return blake2b("\n".join(hashes).encode(), digest_size=16).hexdigest()
 
 
+def dimensions(spec: ExtractorSpec) -> int:
+    """Length of a vector."""
+    del spec
+    return _DIMENSIONS
+
+
 def build(spec: ExtractorSpec, digest: str, settings: Settings) -> Extractor:
     """The extractor, ready to run; on the CPU whatever the device, for dlib's wheels know no GPU."""
     del settings

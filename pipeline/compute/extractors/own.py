@@ -62,6 +62,11 @@ def weights_hash(spec: ExtractorSpec) -> str:
     return blake2b(Path(found.origin).read_bytes(), digest_size=16).hexdigest()
 
 
+def dimensions(spec: ExtractorSpec) -> int:
+    """Length of a vector; runs the function once."""
+    return build(spec, "", Settings()).dimensions
+
+
 def build(spec: ExtractorSpec, digest: str, settings: Settings) -> Extractor:
     """The extractor; the function is tried on one batch of black images, for the length of a vector.
 

@@ -38,15 +38,23 @@ def parse(name: str, rest: str) -> ExtractorSpec:
 def build(spec: ExtractorSpec, digest: str, settings: Settings) -> Extractor:
     """The extractor."""
     del settings
-    as_grey = read_options(spec.name, spec.node, _OPTIONS)["color"] == "grey"
-    area = spec.preprocessing.height * spec.preprocessing.width
+    as_grey = _as_grey(spec)
 
     def run(images: Pixels) -> Vectors:
         rows = grey(images) if as_grey else images
         vectors: Vectors = rows.reshape(len(images), -1).astype(np.float32) / np.float32(255)
         return vectors
 
-    return BatchExtractor(spec, digest, Engine(run, area if as_grey else 3 * area), CPU_BATCH)
+    return BatchExtractor(spec, digest, Engine(run, dimensions(spec)), CPU_BATCH)
+
+
+def dimensions(spec: ExtractorSpec) -> int:
+    """Length of a vector."""
+    return spec.preprocessing.height * spec.preprocessing.width * (1 if _as_grey(spec) else 3)
+
+
+def _as_grey(spec: ExtractorSpec) -> bool:
+    return bool(read_options(spec.name, spec.node, _OPTIONS)["color"] == "grey")
 
 
 def grey(images: Pixels) -> Pixels:

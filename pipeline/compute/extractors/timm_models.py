@@ -85,6 +85,22 @@ def weights_hash(spec: ExtractorSpec) -> str:
     return spec.published
 
 
+def weights_file(spec: ExtractorSpec) -> Path:
+    """Where the published weights lie, once they are there."""
+    return catalogue()[spec.model].path
+
+
+def dimensions(spec: ExtractorSpec) -> int:
+    """Length of a vector, found from shapes alone.
+
+    Raises:
+        UserError: no such node; lists them.
+    """
+    from pipeline.compute.extractors import network
+
+    return network.dimensions(lambda: without_weights(spec), spec.preprocessing)
+
+
 def build(spec: ExtractorSpec, digest: str, settings: Settings) -> Extractor:
     """The extractor, ready to run; the published weights are downloaded on first use.
 

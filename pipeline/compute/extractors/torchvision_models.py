@@ -5,6 +5,7 @@ Without a node the vector is what the network's last layer is given (its penulti
 ``torchvision/vgg16:flatten`` the flattened map, ``torchvision/resnet50:fc`` the 1000 class scores.
 """
 
+import os
 import re
 from difflib import get_close_matches
 from hashlib import file_digest, sha256
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.compute.extractors import weights
 from pipeline.compute.extractors.base import BatchExtractor, Extractor, ExtractorSpec, Settings
 from pipeline.compute.extractors.engines import batch_size, make_engine
-from pipeline.compute.extractors.torchvision_table import PUBLISHED
+from pipeline.compute.extractors.torchvision_table import DIMENSIONS, PUBLISHED
 from pipeline.errors import UserError
 
 if TYPE_CHECKING:
@@ -52,6 +53,25 @@ def parse(name: str, rest: str) -> ExtractorSpec:
 def weights_hash(spec: ExtractorSpec) -> str:
     """The published file's name, which ends in the first digits of its SHA-256 (checked when it is read)."""
     return spec.published
+
+
+def weights_file(spec: ExtractorSpec) -> Path:
+    """Where the published weights lie, once they are there: torch's own folder, said without importing torch."""
+    home = os.environ.get("TORCH_HOME") or f"{os.environ.get('XDG_CACHE_HOME') or '~/.cache'}/torch"
+    return Path(home).expanduser() / "hub" / "checkpoints" / spec.published
+
+
+def dimensions(spec: ExtractorSpec) -> int:
+    """Length of a vector; of a node, found from shapes alone.
+
+    Raises:
+        UserError: no such node; lists them.
+    """
+    if spec.node is None:
+        return DIMENSIONS[spec.model]
+    from pipeline.compute.extractors import network
+
+    return network.dimensions(lambda: without_weights(spec), spec.preprocessing)
 
 
 def build(spec: ExtractorSpec, digest: str, settings: Settings) -> Extractor:
@@ -135,10 +155,9 @@ def _without_last_layer(network: "torch.nn.Module") -> "torch.nn.Module":
 
 def _published_file(spec: ExtractorSpec) -> Path:
     """The published weights in torch's hub folder, downloaded where they are not there yet."""
-    import torch
     from torchvision.models import get_model_weights
 
-    path = Path(torch.hub.get_dir()) / "checkpoints" / spec.published
+    path = weights_file(spec)
     urls = [entry.url for entry in get_model_weights(spec.model) if entry.url.endswith("/" + spec.published)]
     if not path.exists():
         if not urls:

@@ -1,6 +1,7 @@
 """Raw pixels, classical descriptors and a person's own function: answers by hand, and a published figure."""
 
 import csv
+import re
 from pathlib import Path
 
 import numpy as np
@@ -135,3 +136,13 @@ def test_raw_pixels_of_umist_cluster_as_published():
     scores = partition_scores(contingency([row["identity"] for row in rows], labels))
     shown = {name: round(scores[name], 4) for name in ("purity", "fowlkes_mallows", "nmi_geometric", "nmi_arithmetic")}
     assert shown == {"purity": 0.5026, "fowlkes_mallows": 0.3792, "nmi_geometric": 0.6633, "nmi_arithmetic": 0.6632}
+
+
+def test_the_readmes_example_runs(tmp_path, monkeypatch):
+    readme = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
+    (example,) = [block for block in re.findall(r"```python\n(.*?)```", readme, re.DOTALL) if "mean_colors" in block]
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "readme_fingerprints.py").write_text(example)
+    assert "fingerprint.extractor=fingerprints.mean_colors:size=64" in readme
+    (found,) = vectors("readme_fingerprints.mean_colors:size=64", plain((1, 2, 3)))
+    np.testing.assert_allclose(found.reshape(16, 3), [[1, 2, 3]] * 16)
