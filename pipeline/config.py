@@ -14,6 +14,7 @@ from pipeline.stages.ingest_params import IngestParams
 from pipeline.stages.link import LinkParams
 from pipeline.stages.looks import LooksParams
 from pipeline.stages.map import MapParams
+from pipeline.stages.naming import NamingParams
 from pipeline.stages.neighbors import NeighborsParams
 from pipeline.stages.projection import ProjectionParams
 from pipeline.storage import refuse_keys
@@ -42,6 +43,7 @@ class Config(Params):
     map: MapParams = _section(MapParams, "Two-dimensional maps to look at.")
     link: LinkParams = _section(LinkParams, "Linking clusters from date to date.")
     looks: LooksParams = _section(LooksParams, "How a track's look changes.")
+    naming: NamingParams = _section(NamingParams, "Published ids.")
     resources: Resources = _section(Resources, "What a run may use; nothing here changes a result.")
 
 

@@ -22,7 +22,10 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A table: ``folder`` says whose it is: the collection's, an extractor's or a clustering's."""
+    """A table: ``folder`` says whose it is: the collection's, an extractor's or a clustering's.
+
+    ``history``: it holds what runs did one after the other, so it is kept and not computed from other tables.
+    """
 
     name: str
     doc: str
@@ -30,6 +33,7 @@ class Table:
     key: tuple[str, ...]
     columns: tuple[Column, ...]
     partition_key: str = "date"
+    history: bool = False
 
     @property
     def names(self) -> list[str]:

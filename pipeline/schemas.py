@@ -4,22 +4,29 @@ The date of a row lies in the partition path (``date=YYYY-MM-DD``) and in no col
 both places.  Rows are sorted by the key, and a key is unique within its partition.
 """
 
+from dataclasses import replace
+
 import pyarrow as pa
 
 from pipeline.schema import ID, Column, Table, vector_type
 from pipeline.schema import IMAGE_ID as _IMAGE_ID
 from pipeline.schema import list_type as _list
 from pipeline.schemas_of_choosing import COLLECTION_MAP, MAP, TRIALS
+from pipeline.schemas_of_history import ALIASES, CHANGES, REGISTRY
 
 __all__ = [
+    "ALIASES",
     "ASSIGNMENTS",
     "CALIBRATION",
+    "CHANGES",
     "CLUSTERS",
     "COLLECTION_MAP",
     "EVENTS",
     "FINGERPRINTS",
     "IMAGES",
     "LINKS",
+    "LINK_DECISIONS",
+    "LINK_EVENTS",
     "LINK_STATE",
     "LOOKS",
     "LOOK_STATE",
@@ -28,6 +35,7 @@ __all__ = [
     "NEIGHBORS",
     "PROJECTION",
     "REGION",
+    "REGISTRY",
     "TABLES",
     "TRACKS",
     "TRACK_SUMMARY",
@@ -40,6 +48,12 @@ __all__ = [
 
 UNDATED = "1900-01-01"
 """The partition of images without a date (Hive's own null partition breaks pandas)."""
+
+
+def _published(table: Table) -> tuple[Column, ...]:
+    """The columns of one of linking's tables with published ids in place of its own."""
+    return tuple(replace(one, name=one.name.replace("track_key", "track_id")) for one in table.columns)
+
 
 REGION = pa.struct([(side, pa.int32()) for side in ("x", "y", "width", "height")])
 MICROSECONDS = pa.timestamp("us")
@@ -180,14 +194,14 @@ CLUSTERS = Table(
     ),
 )
 
-LINKS = Table(
-    "links",
-    "A cluster's link to a track: the continuation of an earlier one, or a birth.",
+LINK_DECISIONS = Table(
+    "link_decisions",
+    "What linking decided of a cluster: that it continues a track, or begins one.",
     "clustering",
     ("cluster_id",),
     (
         Column("cluster_id", ID, "The cluster."),
-        Column("track_id", ID, "The track it belongs to."),
+        Column("track_key", ID, "The track it belongs to."),
         Column("previous_cluster_id", ID, "The track's cluster before this one; null at a birth.", True),
         Column(
             "gap_dates",
@@ -211,22 +225,22 @@ LINKS = Table(
         Column(
             "probability", pa.float64(), "That this decision is right: the link, or for a birth that nothing continues."
         ),
-        Column("runner_up_track_id", ID, "The next best track.", True),
+        Column("runner_up_track_key", ID, "The next best track.", True),
         Column("runner_up_margin", pa.float32(), "Score above the runner-up's.", True),
         Column("reason", pa.string(), "Why it was decided so, from a fixed vocabulary."),
     ),
 )
 
-EVENTS = Table(
-    "events",
-    "Something that happened to a track.",
+LINK_EVENTS = Table(
+    "link_events",
+    "Something that happened to a track, as linking saw it.",
     "clustering",
-    ("track_id", "kind", "cluster_id"),
+    ("track_key", "kind", "cluster_id"),
     (
-        Column("track_id", ID, "The track."),
+        Column("track_key", ID, "The track."),
         Column("kind", pa.string(), "birth, continuation, gap, split, merge or end."),
         Column("cluster_id", ID, "The cluster it shows in; for an end, the track's last cluster."),
-        Column("other_track_id", ID, "The track it split from, or merged with.", True),
+        Column("other_track_key", ID, "The track it split from, or merged with.", True),
         Column("probability", pa.float64(), "That the event is real.", True),
         Column("evidence", pa.string(), "The figures it rests on, as a sentence.", True),
     ),
@@ -236,9 +250,9 @@ LINK_STATE = Table(
     "link_state",
     "A track that had a cluster on this date, as linking knew it after the date.",
     "clustering",
-    ("track_id",),
+    ("track_key",),
     (
-        Column("track_id", ID, "The track."),
+        Column("track_key", ID, "The track: 10 characters that derive from its first cluster, and from nothing else."),
         Column("first_date", pa.date32(), "Its first date."),
         Column("last_cluster_id", ID, "Its cluster of this date."),
         Column("num_dates", pa.int32(), "Dates on which it was seen."),
@@ -265,6 +279,22 @@ CALIBRATION = Table(
         Column("parameter", pa.string(), "Its name."),
         Column("value", pa.float64(), "Its value."),
     ),
+)
+
+LINKS = Table(
+    "links",
+    "A cluster's link to a track: the continuation of an earlier one, or a birth.",
+    "clustering",
+    LINK_DECISIONS.key,
+    _published(LINK_DECISIONS),
+)
+
+EVENTS = Table(
+    "events",
+    "Something that happened to a track.",
+    "clustering",
+    ("track_id", "kind", "cluster_id"),
+    _published(LINK_EVENTS),
 )
 
 LOOKS = Table(
@@ -355,10 +385,15 @@ TABLES = (
     TRIALS,
     MAP,
     COLLECTION_MAP,
-    LINKS,
-    EVENTS,
+    LINK_DECISIONS,
+    LINK_EVENTS,
     LINK_STATE,
     CALIBRATION,
+    REGISTRY,
+    ALIASES,
+    CHANGES,
+    LINKS,
+    EVENTS,
     LOOKS,
     LOOK_STATE,
     TRACKS,

@@ -2,13 +2,14 @@
 
 WORKSPACE/imagetracks.json                                what this workspace is
 WORKSPACE/_lease/NUMBER.json                              which run is writing here, or was the last to
+WORKSPACE/runs/RUN.json                                   what a run did
 WORKSPACE/images/…  fingerprints/EXTRACTOR/…  clusterings/NAME/{projection,neighbors,…}/…
 """
 
 import errno
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -41,7 +42,7 @@ _NO_FOLDER = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.E
 IDENTITY = "imagetracks.json"
 """The file that makes a folder a workspace."""
 
-_LEASE = "_lease"
+_LEASE, _RUNS = "_lease", "runs"
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,15 @@ class Workspace:
         """
         self.begin()
         return self.lease.check()
+
+    def put_report(self, run: str, report: Mapping[str, Any]) -> None:
+        """Keep what a run did, as ``runs/RUN.json``."""
+        self.permit()
+        put_atomic(self.filesystem, f"{self.root}/{_RUNS}/{run}.json", (json.dumps(report, indent=1) + "\n").encode())
+
+    def reports(self) -> list[str]:
+        """The runs that left a report, the oldest first."""
+        return [name.removesuffix(".json") for name in self.names(_RUNS)]
 
     def flush(self) -> None:
         """Write the heads that are behind their manifests, and delete what was replaced."""

@@ -27,6 +27,7 @@ class RunSummary:
         events: Kind -> events.
         computed: Stage -> partitions (images, for a map stage) that this run computed; empty if it had nothing to do.
         seconds: Wall time of the run.
+        churn: What naming did to published ids, as :class:`pipeline.stages.naming.Naming` counts it; empty if nothing.
     """
 
     images: int
@@ -41,6 +42,7 @@ class RunSummary:
     computed: Mapping[str, int] = field(default_factory=dict)
     seconds: float | None = None
     vanished: int = 0
+    churn: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -82,12 +84,31 @@ def render_summary(summary: RunSummary) -> RenderableType:
         ("tracks", tracks),
         ("events", _reasons(summary.events)),
     ]
+    rows += _churn(summary.churn)
     if summary.seconds is not None:
         rows.append(("computed", joined(summary.computed.items()) if summary.computed else "nothing: all up to date"))
         rows.append(("time", f"{summary.seconds:.1f} s"))
     result = table("What came out", ("", ""), rows, text_columns=2)
     result.show_header = False
     return result
+
+
+def _churn(churn: Mapping[str, int]) -> list[tuple[str, str]]:
+    """What became of the ids, and of the images that had a track before."""
+    if not churn:
+        return []
+    ids = ("kept", "new", "merged", "split", "revived", "retired")
+    why = {name: images for name, images in churn.items() if name.startswith("images_")}
+    kept, added = why.pop("images_kept", 0), why.pop("images_added", 0)
+    removed = why.pop("images_removed", 0)
+    moved = sum(why.values())
+    rows = [("published ids", joined((name, churn[name]) for name in ids if churn.get(name)))]
+    if kept + moved:
+        share = f"{100 * kept / (kept + moved):.2f} % keep theirs"
+        kinds = [(name.removeprefix("images_"), number) for name, number in sorted(why.items())]
+        shown = joined([*kinds, *((name, n) for name, n in (("added", added), ("removed", removed)) if n)])
+        rows.append(("  of the images", share if shown == DASH else f"{share}; {shown}"))
+    return rows
 
 
 def render_status(rows: Sequence[PartitionStatus], details: bool = True) -> RenderableType:

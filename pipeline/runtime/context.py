@@ -1,9 +1,11 @@
 """What every part of a run shares: workspace, config, the engine when first needed, and what was done."""
 
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from datetime import UTC, datetime
+from typing import Any, Protocol
 
 from pipeline.config import Config
 from pipeline.runtime.engine import Engine
@@ -29,9 +31,18 @@ class Reporter(Protocol):
         ...
 
 
+def run_name(moment: datetime) -> str:
+    """The name of a run that began then; later runs have later names."""
+    return f"{moment:%Y%m%dT%H%M%S}{moment.microsecond // 1000:03d}Z"
+
+
 @dataclass
 class Context:
-    """One run.  ``engine`` starts the engine at the first call; ``done`` counts work by stage, for the report."""
+    """One run.
+
+    ``engine`` starts the engine at the first call; for the report, ``done`` counts work by stage, and ``churn`` what
+    naming did to the published ids (empty where nothing was named).  ``run`` names the run: UTC, to the millisecond.
+    """
 
     workspace: Workspace
     config: Config
@@ -39,6 +50,9 @@ class Context:
     reporter: Reporter
     dates: tuple[str | None, str | None] = (None, None)
     done: Counter[str] = field(default_factory=Counter)
+    churn: Counter[str] = field(default_factory=Counter)
+    run: str = field(default_factory=lambda: run_name(datetime.now(UTC)))
+    began: float = field(default_factory=time.monotonic)
     _engine: Engine | None = None
 
     def engine(self) -> Engine:
@@ -61,6 +75,17 @@ class Context:
                     self._engine.close()
             finally:
                 self.workspace.end(clean)
+
+    def report(self) -> dict[str, Any]:
+        """What the run did, as it is kept in the workspace."""
+        return {
+            "run": self.run,
+            "clustering": self.config.clustering,
+            "dates": list(self.dates),
+            "seconds": round(time.monotonic() - self.began, 1),
+            "computed": dict(self.done),
+            "ids": dict(self.churn),
+        }
 
     def store(self, table: Table) -> TableStore:
         """The store of a table under this run's extractor and clustering."""

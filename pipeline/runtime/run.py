@@ -12,8 +12,9 @@ from pipeline.runtime.engine import Engine
 from pipeline.runtime.fingerprints import run_fingerprints
 from pipeline.runtime.fit import run_projection
 from pipeline.runtime.ingest import run_ingest
+from pipeline.runtime.naming import finish, run_naming
 from pipeline.runtime.steps import run_stage
-from pipeline.stages.catalog import DATE_STAGES
+from pipeline.stages.catalog import NAMED_STAGES, UNNAMED_STAGES
 from pipeline.stages.fingerprint import extractor_digest, min_side
 from pipeline.storage import redact
 from pipeline.workspace import collection_name, open_workspace
@@ -56,13 +57,19 @@ def _run(request: Request, config: Config, make_engine: Callable[[], Engine], re
         unclean = workspace.left_unclean()
         if unclean:
             workspace.sweep()
+        finish(context)
         run_ingest(context, request.collection, request.manifest)
         run_fingerprints(context)
         run_projection(context, request.refit)
-        for stage in DATE_STAGES:
+        for stage in UNNAMED_STAGES:
+            run_stage(context, stage)
+        run_naming(context)
+        for stage in NAMED_STAGES:
             run_stage(context, stage)
         if unclean:
             workspace.drop_fragments()
+        if context.done:
+            workspace.put_report(context.run, context.report())
     except BaseException as error:
         lost = workspace.lease.lost() if isinstance(error, Exception) else None
         with suppress(Exception):  # what stopped the run is what is told

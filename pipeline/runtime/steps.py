@@ -1,5 +1,6 @@
 """Stages over whole dates: what is stale, the work as engine calls, the commits (the verbs group and fold)."""
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,9 @@ from pipeline.schemas import Table
 from pipeline.stages.catalog import Read, Stage
 from pipeline.tablestore import Manifest, TableStore
 
+REGISTRY = "current"
+"""The one partition of ``registry``."""
+
 _ROWS_PER_BATCH = 1 << 18
 
 
@@ -26,12 +30,16 @@ Output = tuple[TableStore, Manifest | None]
 
 @dataclass(frozen=True)
 class Source:
-    """Where one read of a stage lies: partitions of a table with the manifests that were current at planning."""
+    """Where one read of a stage lies: partitions of a table with the manifests that were current at planning.
+
+    ``stands_for`` is what the stage depends on, where that is less than the contents.
+    """
 
     store: TableStore
     columns: tuple[str, ...]
     partitions: tuple[tuple[str, Manifest], ...]
     many: bool
+    stands_for: str | None = None
 
     def load(self) -> Any:
         """The rows: one table, a list of (partition, table), or None if there is none."""
@@ -42,6 +50,8 @@ class Source:
 
     def digest(self) -> list[Any]:
         """What the rows depend on; the date counts where it may be another than the stage's."""
+        if self.stands_for is not None:
+            return [self.stands_for]
         return [[name, manifest.content_of(self.columns)] for name, manifest in self.partitions]
 
 
@@ -100,7 +110,8 @@ def plan_date(context: Context, stage: Stage, dates: list[str], index: int) -> W
     """The work of one date as things stand; None while an input is not there yet."""
     sources = {read.name: _source(context, read, dates, index) for read in stage.reads}
     for read in stage.reads:
-        if read.where in ("same", "model") and not read.optional and not sources[read.name].partitions:
+        needed = not read.optional and read.where in ("same", "model", "names")
+        if needed and not sources[read.name].partitions and _wanted(context, read, dates, index):
             return None
     inputs = {"version": str(stage.version), **_parameters(context, stage)}
     inputs.update({name: digest(source.digest()) for name, source in sources.items()})
@@ -179,7 +190,8 @@ def _source(context: Context, read: Read, dates: list[str], index: int) -> Sourc
     store = context.store(read.table)
     wanted = _wanted(context, read, dates, index)
     found = tuple((name, store.partitions[name]) for name in wanted if name in store.partitions)
-    return Source(store, read.columns, found, many=read.where in ("before", "after"))
+    names = names_of(store, dates[index]) if read.where == "names" else None
+    return Source(store, read.columns, found, read.where in ("before", "after"), names)
 
 
 def _wanted(context: Context, read: Read, dates: list[str], index: int) -> list[str]:
@@ -187,6 +199,8 @@ def _wanted(context: Context, read: Read, dates: list[str], index: int) -> list[
     if read.where == "model":
         current = context.store(read.table).extra.get("model")
         return [current] if current else []
+    if read.where == "names":
+        return [] if dates[index] == schemas.UNDATED else [REGISTRY]
     reach = context.config.link.max_gap + 1
     return {
         "same": dates[index : index + 1],
@@ -194,6 +208,18 @@ def _wanted(context: Context, read: Read, dates: list[str], index: int) -> list[
         "before": dates[max(0, index - reach) : index],
         "after": dates[index + 1 : index + 1 + reach],
     }[read.where]
+
+
+def names_of(registry: TableStore, date: str) -> str:
+    """What the names on a date depend on, its own links apart.
+
+    That is which registry it is, and the last run that gave a track of the date another name.
+    """
+    manifest = registry.partitions.get(REGISTRY)
+    if manifest is None or date == schemas.UNDATED:
+        return ""
+    renamed = json.loads(manifest.inputs["renamed"])
+    return f"{manifest.inputs['history']} {renamed.get(date, '')}"
 
 
 def params_of(context: Context, stage: Stage) -> Params | None:

@@ -13,10 +13,11 @@ from pipeline.runtime.context import Context
 from pipeline.runtime.fingerprints import makers, stale_dates
 from pipeline.runtime.fit import why_refit
 from pipeline.runtime.ingest import image_inputs
+from pipeline.runtime.naming import why_unnamed
 from pipeline.runtime.staleness import why_stale
-from pipeline.runtime.steps import params_of, plan_date, reads, stage_dates
+from pipeline.runtime.steps import REGISTRY, params_of, plan_date, reads, stage_dates
 from pipeline.schemas import Table
-from pipeline.stages.catalog import DATE_STAGES, Stage
+from pipeline.stages.catalog import NAMED_STAGES, UNNAMED_STAGES, Stage
 from pipeline.tablestore import Manifest, TableStore
 
 
@@ -42,6 +43,7 @@ def summarize(context: Context, seconds: float | None = None) -> RunSummary:
         open_tracks=states["open"],
         events=dict(Counter(str(kind) for kind in _column(context.store(schemas.EVENTS), "kind"))),
         computed=dict(context.done),
+        churn=dict(context.churn),
         seconds=seconds,
     )
 
@@ -59,9 +61,12 @@ def survey(context: Context) -> list[PartitionStatus]:
     model = context.store(schemas.PROJECTION).extra.get("model")
     if model is not None:
         seen.add(schemas.PROJECTION, str(model), why_refit(context))
-    for stage in DATE_STAGES:
-        if stage.wanted(params_of(context, stage)):
-            _stage(seen, stage)
+    for stages in (UNNAMED_STAGES, NAMED_STAGES):
+        if stages is NAMED_STAGES:
+            _naming(seen)
+        for stage in stages:
+            if stage.wanted(params_of(context, stage)):
+                _stage(seen, stage)
     order = [table.name for table in schemas.TABLES]
     return sorted(seen.rows, key=lambda row: order.index(row.table))
 
@@ -116,6 +121,17 @@ def _stage(seen: _Seen, stage: Stage) -> None:
             if work is not None:
                 stale = why_stale(context.store(table).partitions.get(date), work.inputs)
             seen.add(table, date, stale, waits)
+
+
+def _naming(seen: _Seen) -> None:
+    """The registry; it waits for the links of all dates.  What past runs changed is never stale."""
+    context = seen.context
+    links = [(schemas.LINK_DECISIONS, date) for date in context.store(schemas.LINK_DECISIONS).partitions]
+    if links or context.store(schemas.REGISTRY).partitions:
+        seen.add(schemas.REGISTRY, REGISTRY, why_unnamed(context), seen.waits(links))
+    for table in (schemas.ALIASES, schemas.CHANGES):
+        for run in context.store(table).partitions:
+            seen.add(table, run, None)
 
 
 def _vanished(store: TableStore, partition: str, manifest: Manifest | None) -> int:

@@ -25,13 +25,14 @@ class Read:
     """A table a stage reads, and only these columns of it: a change elsewhere does not make the stage stale.
 
     ``where``: the ``same`` date; the current ``model``; the ``previous`` date; up to ``link.max_gap + 1`` dates
-    ``before`` or ``after`` it.
+    ``before`` or ``after`` it; the ``names`` that its
+    tracks have (the whole registry is read, but only another name of a track of this date makes the stage stale).
     """
 
     name: str
     table: Table
     columns: tuple[str, ...]
-    where: Literal["same", "model", "previous", "before", "after"] = "same"
+    where: Literal["same", "model", "previous", "before", "after", "names"] = "same"
     optional: bool = False
 
 
@@ -103,19 +104,32 @@ def _looks(date: str, tables: Tables, params: Any, threads: int, gpu: bool) -> t
 
 
 def _tracks(date: str, tables: Tables, params: Any, threads: int, gpu: bool) -> tuple[pa.Table, ...]:  # noqa: ARG001
+    from pipeline.stages.publish import Names
     from pipeline.stages.tracks import tracks
 
-    return (tracks(date, tables["images"], tables["assignments"], tables["links"]),)
+    names = None if tables["names"] is None else Names(tables["names"])
+    return (tracks(date, tables["images"], tables["assignments"], tables["decisions"], names),)
+
+
+def _publish(date: str, tables: Tables, params: Any, threads: int, gpu: bool) -> tuple[pa.Table, ...]:  # noqa: ARG001
+    from pipeline.stages.publish import Names, publish
+
+    names = Names(tables["names"])
+    given = ((schemas.LINKS, "decisions"), (schemas.EVENTS, "happened"))
+    return tuple(publish(table, tables[name], names) for table, name in given)
 
 
 def _track_summary(date: str, tables: Tables, params: Any, threads: int, gpu: bool) -> tuple[pa.Table, ...]:  # noqa: ARG001
+    from pipeline.stages.publish import Names
     from pipeline.stages.tracks import track_summary
 
     later = [links for _, links in tables["later_links"]]
-    return (track_summary(date, tables["link_state"], tables["look_state"], later, params.max_gap),)
+    given = (tables["link_state"], tables["look_state"], later, params.max_gap)
+    return (track_summary(date, *given, Names(tables["names"])),)
 
 
 _FINGERPRINTS = Read("fingerprints", schemas.FINGERPRINTS, ("image_id", "vector"))
+_NAMES = Read("names", schemas.REGISTRY, ("track_id", "track_key", "retired"), "names")
 _MODEL = Read("model", schemas.PROJECTION, tuple(schemas.PROJECTION.names), "model")
 
 NEIGHBORS = Stage(
@@ -156,7 +170,7 @@ MAP = Stage(
 
 LINK = Stage(
     name="link",
-    version=2,
+    version=3,
     section="link",
     reads=(
         Read(
@@ -169,9 +183,9 @@ LINK = Stage(
         Read("states", schemas.LINK_STATE, tuple(schemas.LINK_STATE.names), "before"),
         Read("calibration", schemas.CALIBRATION, tuple(schemas.CALIBRATION.names), "previous", optional=True),
     ),
-    writes=(schemas.LINKS, schemas.EVENTS, schemas.LINK_STATE, schemas.CALIBRATION),
+    writes=(schemas.LINK_DECISIONS, schemas.LINK_EVENTS, schemas.LINK_STATE, schemas.CALIBRATION),
     run=_link,
-    rows_as={"links": "clusters"},
+    rows_as={"link_decisions": "clusters"},
     undated=False,
 )
 
@@ -191,31 +205,51 @@ LOOKS = Stage(
 
 TRACKS = Stage(
     name="tracks",
-    version=1,
+    version=2,
     section=None,
     reads=(
         Read("images", schemas.IMAGES, ("image_id", "uri", "captured_at")),
         Read("assignments", schemas.ASSIGNMENTS, ("image_id", "cluster_id")),
-        Read("links", schemas.LINKS, ("cluster_id", "track_id", "probability"), optional=True),
+        Read("decisions", schemas.LINK_DECISIONS, ("cluster_id", "track_key", "probability"), optional=True),
+        _NAMES,
     ),
     writes=(schemas.TRACKS,),
     run=_tracks,
     rows_as={"tracks": "images"},
 )
 
+PUBLISH = Stage(
+    name="publish",
+    version=1,
+    section=None,
+    reads=(
+        Read("decisions", schemas.LINK_DECISIONS, tuple(schemas.LINK_DECISIONS.names)),
+        Read("happened", schemas.LINK_EVENTS, tuple(schemas.LINK_EVENTS.names)),
+        _NAMES,
+    ),
+    writes=(schemas.LINKS, schemas.EVENTS),
+    run=_publish,
+    rows_as={"links": "decisions", "events": "happened"},
+    undated=False,
+)
+
 TRACK_SUMMARY = Stage(
     name="track_summary",
-    version=2,
+    version=3,
     section="link",
     reads=(
         Read("link_state", schemas.LINK_STATE, tuple(schemas.LINK_STATE.names)),
         Read("look_state", schemas.LOOK_STATE, tuple(schemas.LOOK_STATE.names)),
-        Read("later_links", schemas.LINKS, ("track_id",), "after"),
+        Read("later_links", schemas.LINK_DECISIONS, ("track_key",), "after"),
+        _NAMES,
     ),
     writes=(schemas.TRACK_SUMMARY,),
     run=_track_summary,
     undated=False,
 )
 
-DATE_STAGES = (NEIGHBORS, CLUSTER, MAP, LINK, LOOKS, TRACKS, TRACK_SUMMARY)
-"""In the order in which a run takes them."""
+UNNAMED_STAGES = (NEIGHBORS, CLUSTER, MAP, LINK)
+"""Those before naming, in the order in which a run takes them."""
+
+NAMED_STAGES = (TRACKS, PUBLISH, LOOKS, TRACK_SUMMARY)
+"""Those after it."""

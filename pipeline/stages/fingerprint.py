@@ -11,11 +11,11 @@ import numpy.typing as npt
 import pyarrow as pa
 from pydantic import Field, field_validator
 
-from pipeline import schemas
 from pipeline.compute import extractors
 from pipeline.compute.extractors.preprocessing import resize_in_one_thread
 from pipeline.compute.reasons import Flaw, Reason
 from pipeline.params import Params
+from pipeline.schemas import vector_type
 
 _SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.")
 _READABLE = {"/": "-", ":": "@"}
@@ -219,5 +219,5 @@ def _result(
 
 
 def _column(vectors: extractors.Vectors, missing: npt.NDArray[np.bool_]) -> pa.FixedSizeListArray:
-    kind = schemas.vector_type(vectors.shape[1])
+    kind = vector_type(vectors.shape[1])
     return pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), type=kind, mask=pa.array(missing))

@@ -18,7 +18,7 @@ from pipeline.stages.link_tables import (
     calibration_table,
     table,
     to_date,
-    track_id_of,
+    track_key_of,
 )
 from pipeline.stages.link_turnings import turnings
 
@@ -101,8 +101,8 @@ def link_date(
     ended = _ended(open_tracks, decisions, params.max_gap)
     turned = turnings(found, open_tracks, similarity, decisions.track)
     return LinkResult(
-        links=table(schemas.LINKS, links),
-        events=table(schemas.EVENTS, [_event(link) for link in links] + ended + turned),
+        links=table(schemas.LINK_DECISIONS, links),
+        events=table(schemas.LINK_EVENTS, [_event(link) for link in links] + ended + turned),
         link_state=table(schemas.LINK_STATE, state),
         calibration=calibration_table(decisions.memory.rows()),
     )
@@ -113,10 +113,10 @@ def _link(date: str, i: int, found: DateClusters, tracks: OpenTracks, decisions:
     runner = int(decisions.runner_up[i])
     row: dict[str, Any] = {
         "cluster_id": found.ids[i],
-        "track_id": tracks.ids[j] if j >= 0 else track_id_of(found.ids[i]),
+        "track_key": tracks.ids[j] if j >= 0 else track_key_of(found.ids[i]),
         "probability": float(decisions.probability[i]),
         "score": float(decisions.score[i]) if tracks.ids else None,
-        "runner_up_track_id": tracks.ids[runner] if runner >= 0 else None,
+        "runner_up_track_key": tracks.ids[runner] if runner >= 0 else None,
         "runner_up_margin": float(decisions.margin[i]) if runner >= 0 else None,
         "similarity": float(decisions.similarity[i]) if tracks.ids else None,
         "previous_cluster_id": None,
@@ -162,7 +162,7 @@ def _state(
     kept = keep(looks, np.array([(today - day).days for day in dates], dtype=np.int64), bank_size)
     first_center = found.centers[main] if old is None else np.asarray(old["first_center"], dtype=np.float32)
     return {
-        "track_id": track_id_of(found.ids[main]) if old is None else tracks.ids[j],
+        "track_key": track_key_of(found.ids[main]) if old is None else tracks.ids[j],
         "first_date": today if old is None else old["first_date"],
         "last_cluster_id": found.ids[main],
         "num_dates": 1 + (0 if old is None else old["num_dates"]),
@@ -186,10 +186,10 @@ def _event(link: Mapping[str, Any]) -> dict[str, Any]:
         kind = "gap"
         evidence = f"not seen on {link['gap_dates'] - 1} dates; similarity {link['similarity']:.3f}"
     return {
-        "track_id": link["track_id"],
+        "track_key": link["track_key"],
         "kind": kind,
         "cluster_id": link["cluster_id"],
-        "other_track_id": None,
+        "other_track_key": None,
         "probability": link["probability"],
         "evidence": evidence,
     }
@@ -199,10 +199,10 @@ def _ended(tracks: OpenTracks, decisions: "Decisions", max_gap: int) -> list[dic
     continued = set(decisions.track.tolist())
     return [
         {
-            "track_id": tracks.ids[j],
+            "track_key": tracks.ids[j],
             "kind": "end",
             "cluster_id": row["last_cluster_id"],
-            "other_track_id": None,
+            "other_track_key": None,
             "probability": None,
             "evidence": f"not seen for more than {max_gap} dates",
         }

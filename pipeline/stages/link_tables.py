@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import schemas
+from pipeline.schemas import Table
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
@@ -21,11 +22,10 @@ Ints = npt.NDArray[np.int64]
 _CROCKFORD = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", b"0123456789ABCDEFGHJKMNPQRSTVWXYZ")
 
 
-def track_id_of(cluster_id: str) -> str:
-    """A track's id from its birth cluster's id: 10 Crockford base32 characters (50 bits).
+def track_key_of(cluster_id: str) -> str:
+    """A track's key from its birth cluster's id: 10 characters, 50 bits.
 
-    No I, L, O or U, so it can be read over the telephone.  Among a million tracks the chance that any two share an id
-    is 4 in 10 000 (n^2 / 2^51).
+    Among a million tracks the chance that any two share a key is 4 in 10 000 (n^2 / 2^51).
     """
     digest = hashlib.blake2b(cluster_id.encode(), digest_size=10).digest()
     return base64.b32encode(digest).translate(_CROCKFORD).decode()[:10]
@@ -90,10 +90,10 @@ class OpenTracks:
             flat = pc.list_flatten(state["bank_vectors"]).to_numpy().astype(np.float32, copy=False)
             ends = np.cumsum(pc.list_value_length(state["bank_vectors"]).to_numpy().astype(np.int64))
             for row, end in zip(state.drop_columns(["bank_vectors"]).to_pylist(), ends, strict=True):
-                newest[row["track_id"]] = (day, row)
+                newest[row["track_key"]] = (day, row)
                 size = len(row["bank_image_ids"])
                 first = end - size * len(row["first_center"])
-                banks[row["track_id"]] = flat[first:end].reshape(size, -1)
+                banks[row["track_key"]] = flat[first:end].reshape(size, -1)
         ids = sorted(newest)
         place = {day: len(states) - i for i, (day, _) in enumerate(states)}
         return cls(
@@ -131,7 +131,7 @@ def matrix(column: pa.ChunkedArray) -> Floats:
     return values.reshape(len(column), -1) if len(column) else np.zeros((0, 0), dtype=np.float32)
 
 
-def table(declared: schemas.Table, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+def table(declared: Table, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
     """Rows of a declared table without open columns, sorted by its key."""
     schema = declared.empty().schema
     built = pa.Table.from_pylist(list(rows), schema=schema)

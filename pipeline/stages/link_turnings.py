@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.stages.link_tables import DateClusters, Floats, Ints, OpenTracks, starts_of, track_id_of
+from pipeline.stages.link_tables import DateClusters, Floats, Ints, OpenTracks, starts_of, track_key_of
 
 if TYPE_CHECKING:
     from pipeline.compute.linking.turnings import Turning
@@ -15,7 +15,7 @@ MAX_COMPARED = 256
 
 
 def turnings(found: DateClusters, tracks: OpenTracks, similarity: Floats, track: Ints) -> list[dict[str, Any]]:
-    """Rows of ``events`` for splits and merges; ``track``: of each cluster the track that it continues, or -1.
+    """Rows of ``link_events`` for splits and merges; ``track``: of each cluster the track that it continues, or -1.
 
     A split names the track that begins and, as the other, the one it left.  A merge names the track that stops and, as
     the other, the one that goes on, with the cluster that shows both.
@@ -38,7 +38,7 @@ def _splits(found: DateClusters, tracks: OpenTracks, similarity: Floats, track: 
     within = best_pairs(np.concatenate(born), starts, found.looks, found.starts)
     for one in splits(scores, track, similarity, within):
         cluster = found.ids[one.first]
-        yield _event("split", track_id_of(cluster), tracks.ids[one.second], cluster, one)
+        yield _event("split", track_key_of(cluster), tracks.ids[one.second], cluster, one)
 
 
 def _merges(found: DateClusters, tracks: OpenTracks, track: Ints) -> Iterator[dict[str, Any]]:
@@ -69,10 +69,10 @@ def _merges(found: DateClusters, tracks: OpenTracks, track: Ints) -> Iterator[di
 
 def _event(kind: str, track_id: str, other: str, cluster_id: str, one: "Turning") -> dict[str, Any]:
     return {
-        "track_id": track_id,
+        "track_key": track_id,
         "kind": kind,
         "cluster_id": cluster_id,
-        "other_track_id": other,
+        "other_track_key": other,
         "probability": one.probability,
         "evidence": f"figure {one.figure:.2f}, the highest of the others of the date {one.others:.2f}",
     }

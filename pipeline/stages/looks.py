@@ -14,6 +14,7 @@ from pydantic import Field
 from pipeline import schemas
 from pipeline.compute.looks import change_points, distance, kept
 from pipeline.params import Params
+from pipeline.schemas import Table
 from pipeline.stages.vectors import to_matrix
 
 Doubles = npt.NDArray[np.float64]
@@ -196,5 +197,5 @@ def _rows(state: pa.Table) -> Iterator[tuple[str, _History]]:
         yield row.pop("track_id"), _History(mean=mean, vectors=vectors, **row)
 
 
-def _table(declared: schemas.Table, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+def _table(declared: Table, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
     return pa.Table.from_pylist(list(rows), schema=declared.empty().schema)

@@ -7,26 +7,41 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import schemas
+from pipeline.stages.publish import Names
+
+_LINKED = ["cluster_id", "track_id", "probability"]
 
 
-def tracks(date: str, images: pa.Table, assignments: pa.Table, links: pa.Table | None) -> pa.Table:
+def tracks(
+    date: str, images: pa.Table, assignments: pa.Table, decisions: pa.Table | None, names: Names | None
+) -> pa.Table:
     """Rows of ``tracks`` for one date: one per image, also those without a cluster.
 
     Args:
         date: the partition; of ``schemas.UNDATED`` every track_id is null.
         images: ``image_id``, ``uri``, ``captured_at`` (other columns are ignored).
         assignments: ``image_id``, ``cluster_id`` (an image without a row has no cluster).
-        links: ``cluster_id``, ``track_id``, ``probability``; None or empty for the undated partition.
+        decisions: ``cluster_id``, ``track_key``, ``probability``; None for the undated partition.
+        names: of the tracks; None for the undated partition.
     """
-    names = ["image_id", "uri", "captured_at"]
-    rows = images.select(names).join(assignments.select(["image_id", "cluster_id"]), "image_id", join_type="left outer")
-    linked = schemas.LINKS.empty() if links is None or date == schemas.UNDATED else links
-    rows = rows.join(linked.select(["cluster_id", "track_id", "probability"]), "cluster_id", join_type="left outer")
+    rows = images.select(["image_id", "uri", "captured_at"]).join(
+        assignments.select(["image_id", "cluster_id"]), "image_id", join_type="left outer"
+    )
+    linked = schemas.LINKS.empty().select(_LINKED)
+    if decisions is not None and names is not None and date != schemas.UNDATED:
+        columns = (decisions["cluster_id"], names.of(decisions["track_key"]), decisions["probability"])
+        linked = pa.table(columns, _LINKED)
+    rows = rows.join(linked, "cluster_id", join_type="left outer")
     return rows.select(schemas.TRACKS.names).cast(schemas.TRACKS.empty().schema).sort_by("image_id")
 
 
 def track_summary(
-    date: str, link_state: pa.Table, look_state: pa.Table, later_links: Sequence[pa.Table], max_gap: int
+    date: str,
+    link_state: pa.Table,
+    look_state: pa.Table,
+    later_links: Sequence[pa.Table],
+    max_gap: int,
+    names: Names,
 ) -> pa.Table:
     """Rows of ``track_summary`` for one date: the tracks last seen on it.
 
@@ -37,9 +52,10 @@ def track_summary(
         date: the partition, ``YYYY-MM-DD``.
         link_state: the ``link_state`` rows of this date (every track that had a cluster on it).
         look_state: the ``look_state`` rows of this date, of the same tracks.
-        later_links: the ``links`` of the dates of the collection after this one, ascending: the first ``max_gap + 1``
-            of them, or as many as there are.
+        later_links: the ``link_decisions`` of the dates of the collection after this one, ascending: the first
+            ``max_gap + 1`` of them, or as many as there are.
         max_gap: ``LinkParams.max_gap``.
+        names: of the tracks.
 
     Returns:
         One row per track of this date that no later link continues; ``ended`` once ``max_gap + 1`` later dates exist.
@@ -47,8 +63,9 @@ def track_summary(
     from pipeline.stages.looks import representatives
 
     horizon = list(later_links)[: max_gap + 1]
-    later = pa.chunked_array([chunk for links in horizon for chunk in links["track_id"].chunks], pa.string())
-    rows = link_state.filter(pc.invert(pc.is_in(link_state["track_id"], value_set=later)))
+    later = pa.chunked_array([chunk for links in horizon for chunk in links["track_key"].chunks], pa.string())
+    rows = link_state.filter(pc.invert(pc.is_in(link_state["track_key"], value_set=later)))
+    rows = rows.append_column("track_id", names.of(rows["track_key"]))
     shown = look_state.take(pc.index_in(rows["track_id"], look_state["track_id"].combine_chunks()))
     for name, column in representatives(shown).items():
         rows = rows.append_column(name, column)

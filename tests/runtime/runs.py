@@ -12,8 +12,10 @@ from pipeline.runtime.engine import Engine, LocalEngine
 from pipeline.runtime.ingest import run_ingest
 from pipeline.runtime.progress import LineReporter
 from pipeline.runtime.run import Request, run
-from pipeline.schemas import IMAGES, TABLES
+from pipeline.schemas import IMAGES, TABLES, Table
 from pipeline.workspace import collection_name, open_workspace
+
+COMPUTED = tuple(table for table in TABLES if not table.history)
 
 
 def no_engine() -> Engine:
@@ -41,13 +43,36 @@ def open_read(workspace: Path | str, *overrides: str) -> Context:
 
 
 def tables(workspace: Path | str, *overrides: str) -> dict[str, dict[str, pa.Table]]:
-    """Table -> partition -> rows, each checked against its schema."""
+    """Table -> partition -> rows, each checked against its schema; but for what past runs did."""
     context = open_read(workspace, *overrides)
     found = {}
-    for table in TABLES:
+    for table in COMPUTED:
         store = context.store(table)
         found[table.name] = {name: table.check(store.read(name, None, one)) for name, one in store.partitions.items()}
     return found
+
+
+def up_to_naming(found: dict[str, dict[str, pa.Table]]) -> dict[str, dict[str, pa.Table]]:
+    """Tables in which every track is called by its first image instead of by its id."""
+    called: dict[str, str] = {}
+    for rows in found["tracks"].values():
+        for track, image in zip(rows["track_id"].to_pylist(), rows["image_id"].to_pylist(), strict=True):
+            called.setdefault(track, image)
+    named = {table.name: table for table in COMPUTED if "track_id" in table.names}
+    return {
+        name: {
+            date: _renamed(named[name], rows, called) if name in named else rows for date, rows in partitions.items()
+        }
+        for name, partitions in found.items()
+    }
+
+
+def _renamed(table: Table, rows: pa.Table, called: dict[str, str]) -> pa.Table:
+    for at, name in enumerate(rows.column_names):
+        if name.endswith("track_id"):
+            values = [None if one is None else called[one] for one in rows[name].to_pylist()]
+            rows = rows.set_column(at, rows.schema.field(at), pa.array(values, pa.string()))
+    return rows.sort_by([(name, "ascending") for name in table.key]).combine_chunks()
 
 
 def files(workspace: Path) -> dict[str, tuple[int, int]]:

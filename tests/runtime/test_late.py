@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from tests.collections import DATES, Collection, small
-from tests.runtime.runs import no_engine, run_local, tables
+from tests.runtime.runs import no_engine, run_local, tables, up_to_naming
 
 pytestmark = pytest.mark.slow
 DROP = "ingest.on_vanished=drop"
@@ -104,16 +104,16 @@ def test_a_change_costs_what_depends_on_it(
     done = album.run(workspace)
     assert {name: done[name] for name in COUNTED if name in done} == expected
     assert done.get("link", 0) == linked
-    assert done.get("cluster", 0) <= done.get("tracks", 0) <= max(done.get("cluster", 0), done.get("link", 0))
+    assert done.get("cluster", 0) <= done.get("tracks", 0)  # more, where a track of another date is called otherwise
     assert album.run(workspace, make_engine=no_engine) == {}
-    assert tables(workspace) == from_scratch(album, workspace, tmp_path / "scratch")
+    assert up_to_naming(tables(workspace)) == from_scratch(album, workspace, tmp_path / "scratch")
 
 
 def test_a_vanished_image_changes_nothing_but_its_mark_until_it_is_dropped(tmp_path: Path) -> None:
     album, workspace, mark = Album(tmp_path), tmp_path / "ws", "ingest.on_vanished=mark"
     album.run(workspace, mark)
     before = tables(workspace)
-    assert before == from_scratch(album, workspace, tmp_path / "scratch")
+    assert up_to_naming(before) == from_scratch(album, workspace, tmp_path / "scratch")
     remove(album)
     album.write()
     assert album.run(workspace, mark) == {"images by date": 1}
@@ -125,7 +125,7 @@ def test_a_vanished_image_changes_nothing_but_its_mark_until_it_is_dropped(tmp_p
     unmarked = images.set_column(at, "vanished", pa.array([False] * images.num_rows))
     assert {**after, "images": {**after["images"], DATES[0]: unmarked}} == before
     assert album.run(workspace)["cluster"] == 1  # now it leaves
-    assert tables(workspace) == from_scratch(album, workspace, tmp_path / "without")
+    assert up_to_naming(tables(workspace)) == from_scratch(album, workspace, tmp_path / "without")
 
 
 def test_a_vanished_image_keeps_what_still_fits_of_its_metadata(tmp_path: Path) -> None:
@@ -154,11 +154,11 @@ def test_a_vanished_image_keeps_what_still_fits_of_its_metadata(tmp_path: Path) 
 
 
 def from_scratch(album: Album, workspace: Path, scratch: Path) -> dict[str, dict[str, pa.Table]]:
-    """All tables of a run that has nothing but the fitted projection to start from."""
+    """All tables, up to naming, of a run that has nothing but the fitted projection to start from."""
     scratch.mkdir()
     shutil.copy(workspace / "imagetracks.json", scratch)
     model = Path("clusterings") / "default" / "projection"
     shutil.copytree(workspace / model, scratch / model)
     done = album.run(scratch)
     assert (done["images"], "projection" in done) == (len(album.rows), False)
-    return tables(scratch)
+    return up_to_naming(tables(scratch))

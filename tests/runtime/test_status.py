@@ -10,7 +10,7 @@ from pipeline.compute import extractors
 from pipeline.reports.summary import PartitionStatus, render_status
 from pipeline.reports.text import plain
 from pipeline.runtime import fingerprints, fit, ingest, survey
-from pipeline.stages.catalog import CLUSTER, DATE_STAGES
+from pipeline.stages.catalog import CLUSTER, UNNAMED_STAGES
 from tests.collections import DATES, Collection, small
 from tests.runtime.runs import open_read, run_local
 
@@ -50,8 +50,8 @@ def fingerprints_version(patch: Patch) -> None:
 
 
 def cluster_version(patch: Patch) -> None:
-    stages = tuple(replace(one, version=7) if one is CLUSTER else one for one in DATE_STAGES)
-    patch.setattr(survey, "DATE_STAGES", stages)
+    stages = tuple(replace(one, version=7) if one is CLUSTER else one for one in UNNAMED_STAGES)
+    patch.setattr(survey, "UNNAMED_STAGES", stages)
 
 
 def new_weights(patch: Patch) -> None:
@@ -83,7 +83,11 @@ CASES: dict[str, tuple[list[str], Callable[[Patch], None], dict[str, str]]] = {
     "version of ingest": ([], ingest_version, {"images": "version 3 -> 7", "fingerprints": "waits for images"}),
     "version of fingerprints": ([], fingerprints_version, {"fingerprints": "version 1 -> 7"}),
     "version of fit": ([], fit_version, {"projection": "version 1 -> 7", "neighbors": "waits for projection"}),
-    "version of cluster": ([], cluster_version, {"clusters": "version 1 -> 7", "links": "waits for clusters"}),
+    "version of cluster": (
+        [],
+        cluster_version,
+        {"clusters": f"version {CLUSTER.version} -> 7", "link_decisions": "waits for clusters"},
+    ),
 }
 
 
@@ -113,7 +117,11 @@ def test_an_input_that_changed(tmp_path: Path) -> None:
     assert rows["fingerprints", DATES[1]].stale == "images changed"
     assert rows["neighbors", DATES[1]].stale == "waits for fingerprints"
     assert [rows["fingerprints", date].stale for date in (DATES[0], DATES[2])] == [None, None]
-    assert [rows["links", date].stale for date in DATES] == [None, "waits for clusters", "waits for link_state"]
+    assert [rows["link_decisions", date].stale for date in DATES] == [
+        None,
+        "waits for clusters",
+        "waits for link_state",
+    ]
 
 
 def test_vanished_images_are_counted(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from pipeline.compute.extractors.base import ExtractorSpec
 from pipeline.compute.extractors.preprocessing import Preprocessing, prepare
 from pipeline.compute.reasons import Reason
 from pipeline.errors import UserError
+from pipeline.schemas import vector_type
 from pipeline.stages import fingerprint
 from pipeline.stages.fingerprint import Fingerprinter, FingerprintParams
 
@@ -82,7 +83,7 @@ def table(rows):
 def test_rows_are_the_tables(fingerprinter):
     found = fingerprinter(table([(10, 20, 30), None, (200, 100, 0)]))
     schemas.FINGERPRINTS.check(found)
-    assert found["vector"].type == schemas.vector_type(3)
+    assert found["vector"].type == vector_type(3)
     assert found["vector"].to_pylist() == [[10, 20, 30], None, [200, 100, 0]]
     assert found["reason"].to_pylist() == [None, "truncated", None]
     assert [key is None for key in found["pixels_key"].to_pylist()] == [False, True, False]

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline import schemas
+from pipeline.schemas import vector_type
 from pipeline.stages.looks import LooksParams, looks, representatives
 
 A, B, C = np.eye(4, dtype=np.float32)[:3]
@@ -35,7 +36,7 @@ def fold(dates: dict[int, Clusters], params: LooksParams | None = None) -> dict[
             for k, (track, n, v) in enumerate(given)
         ]
         kinds = {"cluster_id": pa.string(), "track_id": pa.string(), "num_images": pa.int32()}
-        kinds |= {"medoid_image_id": pa.string(), "center": schemas.vector_type(4)}
+        kinds |= {"medoid_image_id": pa.string(), "center": vector_type(4)}
         table = pa.Table.from_pylist(rows, schema=pa.schema(list(kinds.items())))
         seen, state = looks(
             day(t).isoformat(),
