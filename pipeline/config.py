@@ -8,8 +8,9 @@ from pydantic import BaseModel, Field
 from pipeline.params import Params
 from pipeline.resources import Resources
 from pipeline.settings import read_settings
-from pipeline.stages.cluster import ClusterParams
+from pipeline.stages.cluster_params import ClusterParams
 from pipeline.stages.fingerprint import FingerprintParams
+from pipeline.stages.geometry import GeometryParams
 from pipeline.stages.ingest_params import IngestParams
 from pipeline.stages.link import LinkParams
 from pipeline.stages.looks import LooksParams
@@ -38,6 +39,7 @@ class Config(Params):
     ingest: IngestParams = _section(IngestParams, "Reading, dating and shrinking the images.")
     fingerprint: FingerprintParams = _section(FingerprintParams, "An image's vector.")
     projection: ProjectionParams = _section(ProjectionParams, "From fingerprints to the vectors that are compared.")
+    geometry: GeometryParams = _section(GeometryParams, "What counts as near beside the content, on one date.")
     neighbors: NeighborsParams = _section(NeighborsParams, "A date's kNN graph.")
     cluster: ClusterParams = _section(ClusterParams, "Clustering a date.")
     map: MapParams = _section(MapParams, "Two-dimensional maps to look at.")

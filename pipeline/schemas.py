@@ -142,10 +142,19 @@ PROJECTION = Table(
         Column(
             "explained_variance", _list(pa.float32()), "Variance along each component, in fingerprint units squared."
         ),
+        Column("unit", pa.bool_(), "Whether rows are scaled to unit length, first and last."),
         Column("num_images", pa.int64(), "Images with a vector when it was fitted."),
         Column("sample_size", pa.int64(), "Images it was fitted on."),
     ),
     partition_key="name",
+)
+
+COORDINATES = Table(
+    "coordinates",
+    "Where neighbours and clusters see an image; only where the config weighs metadata or time (section geometry).",
+    "clustering",
+    ("image_id",),
+    (_IMAGE_ID, Column("vector", None, "Blocks times the root of their weights: projected vector, time, metadata.")),
 )
 
 NEIGHBORS = Table(
@@ -157,7 +166,27 @@ NEIGHBORS = Table(
         _IMAGE_ID,
         Column("rank", pa.int32(), "1 for the nearest neighbour."),
         Column("neighbor_id", ID, "Another image of the same date."),
-        Column("similarity", pa.float32(), "Cosine of the projected vectors, -1 to 1."),
+        Column("similarity", pa.float32(), "1 - half the squared distance; of unit vectors the cosine, -1 to 1."),
+    ),
+)
+
+LINKAGE = Table(
+    "linkage",
+    "A merge of a date's tree in SciPy's form, the lowest first; only of the method agglomerative.",
+    "clustering",
+    ("step",),
+    (
+        Column("step", pa.int32(), "0, 1, ..."),
+        Column(
+            "left",
+            pa.int32(),
+            "A part: below n the image with that place among the n with a vector, by image_id;"
+            " n + step: what that step made.",
+        ),
+        Column("right", pa.int32(), "The other part, of the larger number."),
+        Column("height", pa.float64(), "Distance of the parts by the linkage, in the metric's unit."),
+        Column("num_images", pa.int32(), "Images below."),
+        Column("largest", pa.float64(), "The largest distance of the date: what sim_scale dendrogram refers to."),
     ),
 )
 
@@ -170,7 +199,7 @@ ASSIGNMENTS = Table(
         _IMAGE_ID,
         Column("cluster_id", ID, "The cluster it is in; null for an image without a vector.", True),
         Column("similarity_to_center", pa.float32(), "Cosine to the cluster's center.", True),
-        Column("silhouette", pa.float32(), "Simplified silhouette, -1 to 1; null with a single cluster.", True),
+        Column("silhouette", pa.float32(), "-1 to 1, by half squared distances (cosine); null with one cluster.", True),
         Column("noise", pa.bool_(), "The method put it in no cluster: it is one of its own.", True),
     ),
 )
@@ -183,8 +212,9 @@ CLUSTERS = Table(
     (
         Column("cluster_id", ID, "32 hex digits of BLAKE2b over the date and the members' image_ids."),
         Column("num_images", pa.int32(), "Members."),
-        Column("medoid_image_id", ID, "The member nearest to the center."),
-        Column("center", None, "Mean of the members' projected vectors, unit length."),
+        Column("medoid_image_id", ID, "The member with the least sum of distances to the others."),
+        Column("central_image_id", ID, "The member nearest to the center."),
+        Column("center", None, "Mean of the members' projected vectors (content alone), unit length."),
         Column("exemplar_image_ids", _list(ID), "Members that stand for its looks, the most typical first."),
         Column("cohesion", pa.float32(), "Mean cosine of the members to the center; 1 for a single image."),
         Column("nearest_cluster_id", ID, "The cluster of this date with the nearest center.", True),
@@ -379,7 +409,9 @@ TABLES = (
     IMAGES,
     FINGERPRINTS,
     PROJECTION,
+    COORDINATES,
     NEIGHBORS,
+    LINKAGE,
     ASSIGNMENTS,
     CLUSTERS,
     TRIALS,

@@ -1,16 +1,13 @@
 """Agglomerative clustering of a date: a tree of merges, and ways to cut it."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import pdist
 
-from pipeline.compute.dendrogram import average_linkage
+from pipeline.compute.dendrogram import grow_tree
 from pipeline.compute.graphs import union_edges
-from pipeline.compute.knn import Search
-from pipeline.compute.task import FLOAT_SLACK, ClusteringTask, Settings, height_of
+from pipeline.compute.task import FLOAT_SLACK, ClusteringTask, Settings, Tree, height_of
 from pipeline.compute.trees import expand, labels_of
 from pipeline.errors import UserError
 
@@ -24,21 +21,13 @@ _WIDEST = 2.0
 """The largest distance of unit vectors, of both metrics: what ``sim`` is a fraction of on the fixed scale."""
 
 
-@dataclass(frozen=True)
-class Tree:
-    """SciPy's linkage matrix ``lines`` (n - 1, 4), and the date's largest distance, in the metric's unit."""
-
-    lines: Float64s
-    largest: float
-
-
 def agglomerative(task: ClusteringTask) -> Int64s:
     """Label each row (n,): the date's tree, cut.
 
     Equal rows are labelled alike, so there are at most as many clusters as distinct rows.
     """
     _, group = task.points()
-    return cut(grow(task, group), task.settings, group)
+    return cut(task.tree or grow(task, group), task.settings, group)
 
 
 def grow(task: ClusteringTask, group: Int64s) -> Tree:
@@ -51,20 +40,30 @@ def grow(task: ClusteringTask, group: Int64s) -> Tree:
     if size == 1:
         return Tree(np.zeros((0, 4)), 0.0)
     if size <= settings.dense_below:
-        distances = condensed_distances(task.vectors, metric_of(settings))
+        distances = condensed_distances(task.vectors, metric_of(settings), task.unit)
+        if settings.mix == "imagecluster" and task.hours is not None:
+            distances = _mixed(distances, task.hours, settings.alpha)
         largest = float(distances.max())
         return Tree(linkage(distances, method=settings.linkage), largest)
     needs_all_pairs(settings, size)
     points, _ = task.points()
     sizes = np.bincount(group, minlength=len(points))
-    search = Search(seed=settings.seed, threads=task.threads, gpu=task.gpu)
     lines = np.zeros((0, 4))
     if len(points) > 1:
-        lines = average_linkage(points, sizes, union_edges(task.neighbors, group), search)
+        lines = grow_tree(points, sizes, union_edges(task.neighbors, group), task.search, settings.linkage)
     lines = expand(lines, group)
-    if metric_of(settings) == "euclidean":
+    if metric_of(settings) == "euclidean" and settings.linkage != "ward":
         lines[:, 2] = np.sqrt(2.0 * lines[:, 2])
     return Tree(lines, float(lines[-1, 2]))
+
+
+def _mixed(distances: Float64s, hours: Float64s, alpha: float) -> Float64s:
+    """Imagecluster's mix of content and time, each over the date's largest; where a time is unknown, their mean."""
+    apart = pdist(hours[:, None])
+    known = ~np.isnan(apart)
+    apart[~known] = apart[known].mean() if known.any() else 0.0
+    content, time = (one / (one.max() or 1.0) for one in (distances, apart))
+    return np.asarray((1.0 - alpha) * content + alpha * time)
 
 
 def cut(tree: Tree, settings: Settings, group: Int64s) -> Int64s:
@@ -106,30 +105,34 @@ def needs_all_pairs(settings: Settings, count: int) -> None:
     Raises:
         UserError: names the setting.
     """
-    if settings.metric not in ("cosine", "euclidean"):
+    mixed = settings.mix == "imagecluster"
+    if mixed or settings.metric not in ("cosine", "euclidean"):
+        found = "cluster.mix imagecluster" if mixed else f"cluster.metric {settings.metric}"
+        instead = "weigh time in geometry" if mixed else "use cosine or euclidean"
         raise UserError(
-            f"cluster.metric {settings.metric} reads all pairs of images: {count} on a date, cluster.dense_below is "
-            f"{settings.dense_below}\nuse cosine or euclidean, or raise cluster.dense_below (8 bytes a pair)"
+            f"{found} reads all pairs of images: {count} on a date, cluster.dense_below is {settings.dense_below}\n"
+            f"{instead}, or raise cluster.dense_below (8 bytes a pair)"
         )
 
 
-def condensed_distances(vectors: Float32s, metric: str = "cosine") -> Float64s:
+def condensed_distances(vectors: Float32s, metric: str = "cosine", unit: bool = True) -> Float64s:
     """Distances of all pairs of rows (n, d) in SciPy's condensed order, float64; 8 bytes a pair.
 
-    Of unit vectors: cosine is 1 - x.y, euclidean the root of twice that, both from one matrix product; other metrics
-    are SciPy's ``pdist``.
+    cosine is 1 - x.y of vectors of ``unit`` length, and half the squared distance of others; euclidean the root of
+    twice that, both from one matrix product; other metrics are SciPy's ``pdist``.
     """
     if metric not in ("cosine", "euclidean"):
         return np.asarray(pdist(vectors.astype(np.float64), metric))  # type: ignore[call-overload]  # any of its names
     size = len(vectors)
+    rows = vectors if unit else vectors.astype(np.float64) - vectors.mean(axis=0, dtype=np.float64)
+    halves = np.full(size, 0.5) if unit else (rows * rows).sum(axis=1) / 2.0
     distances = np.empty(size * (size - 1) // 2)
     for start in range(0, size, _BLOCK_ROWS):
-        block = vectors[start : start + _BLOCK_ROWS] @ vectors[start:].T
+        block = rows[start : start + _BLOCK_ROWS] @ rows[start:].T
         for offset, row in enumerate(block):
             i = start + offset
             begin = i * size - i * (i + 1) // 2
-            distances[begin : begin + size - 1 - i] = row[offset + 1 :]
-    np.subtract(1.0, distances, out=distances)
+            np.subtract(halves[i] + halves[i + 1 :], row[offset + 1 :], out=distances[begin : begin + size - 1 - i])
     np.maximum(distances, 0.0, out=distances)
     if metric == "euclidean":
         np.multiply(distances, 2.0, out=distances)

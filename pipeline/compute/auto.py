@@ -7,10 +7,9 @@ and cuts out the branches that :mod:`pipeline.compute.isolation` takes for sever
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.compute.dendrogram import average_linkage
+from pipeline.compute.dendrogram import grow_tree
 from pipeline.compute.graphs import union_edges
 from pipeline.compute.isolation import isolated_branches
-from pipeline.compute.knn import Search
 from pipeline.compute.task import ClusteringTask
 from pipeline.compute.trees import labels_of
 
@@ -21,6 +20,5 @@ def auto(task: ClusteringTask) -> npt.NDArray[np.int64]:
     if len(points) == 1:
         return group
     sizes = np.bincount(group, minlength=len(points))
-    search = Search(seed=task.settings.seed, threads=task.threads, gpu=task.gpu)
-    tree = average_linkage(points, sizes, union_edges(task.neighbors, group), search)
+    tree = grow_tree(points, sizes, union_edges(task.neighbors, group), task.search)
     return labels_of(tree, isolated_branches(tree))[group]

@@ -83,7 +83,7 @@ def components(task: ClusteringTask) -> Int64s:
 
 
 def mean_similarities(tree: Float64s, points: Float32s) -> Float64s:
-    """The mean similarity of the pairs of distinct points (n, d) below each line (n - 1,) of a tree."""
+    """The mean similarity (1 - half the squared distance) of the pairs of points (n, d) below each line of a tree."""
     count = len(points)
     sums: dict[int, Float64s] = {}
     found = np.empty(len(tree))
@@ -94,7 +94,7 @@ def mean_similarities(tree: Float64s, points: Float32s) -> Float64s:
         sums[count + line] = both
         squares[count + line] = squares[left] + squares[right]
         size = tree[line, 3]
-        found[line] = (both @ both - squares[count + line]) / (size * (size - 1.0))
+        found[line] = 1.0 - (size * squares[count + line] - both @ both) / (size * (size - 1.0))
     return found
 
 

@@ -12,14 +12,14 @@ from scipy.sparse import csr_array
 
 from pipeline.compute.agglomerative import needs_all_pairs
 from pipeline.compute.graphs import union_edges
-from pipeline.compute.knn import pair_products
+from pipeline.compute.knn import pair_similarities
 from pipeline.compute.task import ClusteringTask, reach
 
 Int64s = npt.NDArray[np.int64]
 Float32s = npt.NDArray[np.float32]
 
 _FAR = 4.0
-"""Distance of the edges that keep a graph in one piece for HDBSCAN: beyond any of unit vectors."""
+"""Length, in multiples of the longest edge, of those that keep a graph in one piece for HDBSCAN."""
 _BLOCK_EDGES = 1 << 16
 
 
@@ -68,11 +68,11 @@ def _distances(task: ClusteringTask, points: Float32s, group: Int64s) -> tuple[f
     if len(points) <= settings.dense_below:
         if settings.metric != "cosine":
             return within, points, settings.metric
-        # Half the squared length is the cosine distance, and scikit-learn is faster with lengths.
+        # Half the squared distance is the cosine distance, and scikit-learn is faster with lengths.
         return float(np.sqrt(2.0 * within)), points, "euclidean"
     needs_all_pairs(settings, len(points))
     edges = union_edges(task.neighbors, group)
-    distance = 1.0 - _similarities(points, edges)
+    distance = 1.0 - _similarities(points, edges, task.unit)
     if settings.metric == "euclidean":
         distance = np.sqrt(2.0 * distance)
     both = np.concatenate([edges, edges[:, ::-1]])
@@ -82,11 +82,11 @@ def _distances(task: ClusteringTask, points: Float32s, group: Int64s) -> tuple[f
     return within, matrix, "precomputed"
 
 
-def _similarities(points: Float32s, edges: Int64s) -> npt.NDArray[np.float64]:
+def _similarities(points: Float32s, edges: Int64s, unit: bool) -> npt.NDArray[np.float64]:
     found = np.empty(len(edges))
     for start in range(0, len(edges), _BLOCK_EDGES):
         left, right = edges[start : start + _BLOCK_EDGES].T
-        found[start : start + _BLOCK_EDGES] = pair_products(points[left], points[right][:, None])[:, 0]
+        found[start : start + _BLOCK_EDGES] = pair_similarities(points[left], points[right][:, None], unit)[:, 0]
     return found
 
 
@@ -99,6 +99,6 @@ def _in_one_piece(matrix: Any) -> Any:
         return matrix
     _, first = np.unique(part, return_index=True)
     left, right = np.repeat(first[:1], count - 1), first[1:]
-    data = np.full(2 * (count - 1), _FAR)
+    data = np.full(2 * (count - 1), _FAR * max(matrix.max(), 1.0))
     ends = (np.concatenate([left, right]), np.concatenate([right, left]))
     return matrix + csr_array((data, ends), matrix.shape)

@@ -1,4 +1,8 @@
-"""Nearest neighbours by FAISS: exact inner product for thousands of vectors, inverted lists above."""
+"""Nearest neighbours by FAISS: exact for thousands of vectors, inverted lists above.
+
+The similarity of two vectors is 1 - d^2 / 2, d their Euclidean distance: of unit vectors that is the cosine, and is
+searched as the inner product.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -16,25 +20,30 @@ _BLOCK_ROWS = 1024
 
 @dataclass(frozen=True)
 class Search:
-    """How to search: exactly up to ``exact_below`` vectors, then ``num_probes`` lists of an inverted file."""
+    """How to search: exactly up to ``exact_below`` vectors, then ``num_probes`` lists of an inverted file.
+
+    ``unit``: every vector has length 1 (or 0), so that inner products say all; else by Euclidean distance.
+    """
 
     exact_below: int = 20_000
     num_probes: int = 16
     seed: int = 0
     threads: int = 1
     gpu: bool = False
+    unit: bool = True
 
 
 def build_index(vectors: Float32s, search: Search) -> Any:
-    """Return a FAISS inner-product index over ``vectors`` (n, d) in their order."""
+    """Return a FAISS index over ``vectors`` (n, d) in their order, nearest first."""
     faiss.omp_set_num_threads(search.threads)
     count, dimensions = vectors.shape
-    index: Any = faiss.IndexFlatIP(dimensions)
+    metric = faiss.METRIC_INNER_PRODUCT if search.unit else faiss.METRIC_L2
+    index: Any = faiss.IndexFlat(dimensions, metric)
     if count > search.exact_below:
         num_lists = round(4 * np.sqrt(count))  # FAISS' guideline: 4 to 16 sqrt(n)
-        index = faiss.IndexIVFFlat(index, dimensions, num_lists, faiss.METRIC_INNER_PRODUCT)
+        index = faiss.IndexIVFFlat(index, dimensions, num_lists, metric)
         index.cp.seed = search.seed + 1  # FAISS' generator does not take 0 for a seed
-        index.cp.spherical = True
+        index.cp.spherical = search.unit
         index.cp.min_points_per_centroid = 1  # no warning on standard error: few points a list are meant
         index.nprobe = search.num_probes
     if search.gpu:
@@ -46,12 +55,12 @@ def build_index(vectors: Float32s, search: Search) -> Any:
 
 
 def nearest(queries: Float32s, vectors: Float32s, count: int, search: Search) -> tuple[Int64s, Float32s]:
-    """Find for each query the ``count`` rows of ``vectors`` with the largest inner product.
+    """Find for each query the ``count`` most similar rows of ``vectors``.
 
     Returns:
-        Row numbers int64 and inner products float32, both (q, min(count, n)), best first, ties by row number.  The
-        products are recomputed pair by pair in float64: FAISS' last bits depend on where in a block a vector lies.
-        A place that an inverted file could not fill has row number -1 and product -inf.
+        Row numbers int64 and similarities float32, both (q, min(count, n)), best first, ties by row number.  The
+        similarities are recomputed pair by pair in float64: FAISS' last bits depend on where in a block a vector lies.
+        A place that an inverted file could not fill has row number -1 and similarity -inf.
     """
     count = min(count, len(vectors))
     if not count or not len(queries):
@@ -60,17 +69,20 @@ def nearest(queries: Float32s, vectors: Float32s, count: int, search: Search) ->
     products = np.full(found.shape, -np.inf, dtype=np.float32)
     for start in range(0, len(queries), _BLOCK_ROWS):
         rows = slice(start, start + _BLOCK_ROWS)
-        exact = pair_products(queries[rows], vectors[found[rows]])
+        exact = pair_similarities(queries[rows], vectors[found[rows]], search.unit)
         products[rows] = np.where(found[rows] >= 0, exact, -np.inf)
     order = np.lexsort((found, -products), axis=1)
     return np.take_along_axis(found, order, axis=1), np.take_along_axis(products, order, axis=1)
 
 
-def pair_products(left: Float32s, right: Float32s) -> Float32s:
-    """Inner products of rows (n, d) with their partners (n, m, d) -> (n, m), summed in float64 in one fixed order."""
+def pair_similarities(left: Float32s, right: Float32s, unit: bool = True) -> Float32s:
+    """Similarities of rows (n, d) with their partners (n, m, d) -> (n, m), summed in float64 in one fixed order."""
     wide = right.astype(np.float64)
-    wide *= left[:, None, :]
-    return np.asarray(wide.sum(axis=2), dtype=np.float32)
+    if unit:
+        wide *= left[:, None, :]
+        return np.asarray(wide.sum(axis=2), dtype=np.float32)
+    wide -= left[:, None, :]
+    return np.asarray(1.0 - (wide * wide).sum(axis=2) / 2.0, dtype=np.float32)
 
 
 def neighbor_graph(vectors: Float32s, count: int, search: Search) -> tuple[Int64s, Float32s]:
@@ -79,7 +91,7 @@ def neighbor_graph(vectors: Float32s, count: int, search: Search) -> tuple[Int64
     Equal vectors are searched once and expanded, so that ties among any number of them go by row number.
 
     Returns:
-        Row numbers and inner products (n, min(count, n - 1)) as :func:`nearest`.
+        Row numbers and similarities (n, min(count, n - 1)) as :func:`nearest`.
     """
     size = len(vectors)
     count = min(count, max(size - 1, 0))

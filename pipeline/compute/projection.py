@@ -32,15 +32,17 @@ def unit_rows(vectors: npt.NDArray[np.floating]) -> Float64s:
 
 @dataclass
 class Moments:
-    """Exact first and second moments of unit vectors; two of them over disjoint rows add up.
+    """Exact first and second moments of vectors; two of them over disjoint rows add up.
 
     Args:
         dimensions: Length d of a vector.
         capacity: The most rows that will ever be added: it fixes the rounding, 2**-18 for 131 072 rows.
+        bound: None to scale each row to unit length; else a power of two that no row is longer than.
     """
 
     dimensions: int
     capacity: int
+    bound: float | None = None
 
     def __post_init__(self) -> None:
         """Start at no rows."""
@@ -59,19 +61,22 @@ class Moments:
         if self.count + len(vectors) > self.capacity:
             raise ValueError(f"{self.count + len(vectors)} rows, capacity {self.capacity}")
         for start in range(0, len(vectors), _BLOCK_ROWS):
-            rows = np.rint(unit_rows(vectors[start : start + _BLOCK_ROWS]) / self.quantum) * self.quantum
+            block = vectors[start : start + _BLOCK_ROWS]
+            scaled = unit_rows(block) if self.bound is None else np.asarray(block, dtype=np.float64) / self.bound
+            rows = np.rint(scaled / self.quantum) * self.quantum
             self.count += len(rows)
             self.first += rows.sum(axis=0)
             self.second += rows.T @ rows
 
     def mean(self) -> Float64s:
         """Mean of the rows (d,); zeros without rows."""
-        return self.first / max(self.count, 1)
+        return self.first / max(self.count, 1) * (self.bound or 1.0)
 
     def covariance(self) -> Float64s:
         """Unbiased covariance of the rows (d, d); zeros below two rows."""
-        mean = self.mean()
-        return (self.second - self.count * np.outer(mean, mean)) / max(self.count - 1, 1)
+        mean = self.first / max(self.count, 1)
+        covariance = (self.second - self.count * np.outer(mean, mean)) / max(self.count - 1, 1)
+        return np.asarray(covariance * (self.bound or 1.0) ** 2)
 
 
 def principal_components(covariance: Float64s, dimensions: int) -> tuple[Float64s, Float64s]:
@@ -93,16 +98,27 @@ def round_components(components: Float64s) -> Float32s:
     return np.asarray(np.rint(components / _APPLY_QUANTUM) * _APPLY_QUANTUM, dtype=np.float32)
 
 
+def bound_of(vectors: npt.NDArray[np.floating]) -> float:
+    """The smallest power of two that no row of ``vectors`` (n, d) is longer than."""
+    longest = float(np.linalg.norm(np.asarray(vectors, dtype=np.float64), axis=1).max(initial=2.0**-100))
+    return float(2.0 ** np.ceil(np.log2(longest)))
+
+
 def project(
-    vectors: npt.NDArray[np.floating], mean: Float32s, components: Float32s | None, scales: Float32s | None
+    vectors: npt.NDArray[np.floating],
+    mean: Float32s,
+    components: Float32s | None,
+    scales: Float32s | None,
+    unit: bool = True,
 ) -> Float32s:
-    """Unit length, minus ``mean``, onto ``components``, times ``scales``, unit length again.
+    """Unit length (if ``unit``), minus ``mean``, onto ``components``, times ``scales``, unit length again (if so).
 
     Args:
         vectors: Fingerprints (n, d).
         mean: Subtracted from the unit vector (d,).
         components: (k, d), from :func:`round_components`; None keeps all d coordinates.
         scales: (k,) or None for ones.
+        unit: Whether rows are scaled to unit length, before and after.
 
     Returns:
         float32 (n, k or d); a row is bit-equal in any company.  A row that ends at zero stays zero.
@@ -111,10 +127,18 @@ def project(
     projected = np.empty((len(vectors), out_dimensions), dtype=np.float32)
     basis = None if components is None else components.T.astype(np.float64)
     for start in range(0, len(vectors), _BLOCK_ROWS):
-        rows = unit_rows(vectors[start : start + _BLOCK_ROWS]) - mean.astype(np.float64)
+        block = vectors[start : start + _BLOCK_ROWS]
+        rows = (unit_rows(block) if unit else np.asarray(block, dtype=np.float64)) - mean.astype(np.float64)
         if basis is not None:
-            rows = np.rint(rows / _APPLY_QUANTUM) * _APPLY_QUANTUM @ basis
+            quantum = _APPLY_QUANTUM if unit else _APPLY_QUANTUM * _powers(rows)
+            rows = np.rint(rows / quantum) * quantum @ basis
         if scales is not None:
             rows = rows * scales.astype(np.float64)
-        projected[start : start + len(rows)] = unit_rows(rows)
+        projected[start : start + len(rows)] = unit_rows(rows) if unit else rows
     return projected
+
+
+def _powers(rows: Float64s) -> Float64s:
+    """For each row (n, d) the power of two (n, 1) that it is not longer than: the row's own, so its company is none."""
+    _, exponent = np.frexp(np.sqrt((rows * rows).sum(axis=1, keepdims=True)))
+    return np.asarray(np.ldexp(1.0, exponent), dtype=np.float64)

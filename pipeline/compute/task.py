@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.compute.knn import distinct_rows
+from pipeline.compute.knn import Search, distinct_rows
 
 Linkage = Literal["average", "complete", "ward", "single"]
 FLOAT_SLACK = 1e-6
@@ -32,6 +32,8 @@ class Settings:
         spherical: Whether the centers of k-means have unit length.
         restarts: Of k-means; the one with the least sum of squares is kept.
         train_points: Points a center that k-means is trained on, at most; 0: all.
+        mix: imagecluster: distances are (1 - alpha) content / largest + alpha time / largest.
+        alpha: Share of the time.
         dense_below: Images up to which all pairs are read; above, those of the neighbour graph.
         seed: Of every random choice.
     """
@@ -50,8 +52,18 @@ class Settings:
     spherical: bool = True
     restarts: int = 1
     train_points: int = 256
+    mix: Literal["weights", "imagecluster"] = "weights"
+    alpha: float = 0.3
     dense_below: int = 16_000
     seed: int = 0
+
+
+@dataclass(frozen=True)
+class Tree:
+    """SciPy's linkage matrix ``lines`` (n - 1, 4), and the date's largest distance, in the metric's unit."""
+
+    lines: npt.NDArray[np.float64]
+    largest: float
 
 
 @dataclass(frozen=True)
@@ -59,12 +71,16 @@ class ClusteringTask:
     """One date's vectors with their neighbour graph, and the settings of the clusterers.
 
     Args:
-        vectors: Unit vectors (or zeros) float32 (n, d), n >= 1, in the order of their ids.
+        vectors: What the methods see, float32 (n, d), n >= 1, in the order of their ids.
         neighbors: Row numbers of each row's nearest others, int64 (n, k), best first; -1 where there are fewer.
-        similarities: Their cosines, float32 (n, k); anything where ``neighbors`` is -1.
+        similarities: 1 - half the squared distance (of unit vectors the cosine), float32 (n, k); anything where
+            ``neighbors`` is -1.
         settings: Of the methods.
         threads: For FAISS.
         gpu: Run FAISS on the GPUs.
+        unit: Every vector has length 1 (or 0).
+        hours: When each row was taken, hours from any origin, NaN where unknown (n,); for ``mix``.
+        tree: A tree of the date that was grown before, for ``agglomerative`` to cut.
     """
 
     vectors: npt.NDArray[np.float32]
@@ -73,6 +89,14 @@ class ClusteringTask:
     settings: Settings = field(default_factory=Settings)
     threads: int = 1
     gpu: bool = False
+    unit: bool = True
+    hours: npt.NDArray[np.float64] | None = None
+    tree: Tree | None = None
+
+    @property
+    def search(self) -> Search:
+        """How to search among these vectors, or means of them."""
+        return Search(seed=self.settings.seed, threads=self.threads, gpu=self.gpu, unit=self.unit)
 
     def points(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
         """The distinct vectors in the order of their first occurrence, and for each row (n,) its point's number."""

@@ -22,7 +22,7 @@ from pipeline.schemas import FINGERPRINTS, PROJECTION
 from pipeline.stages.projection import ProjectionParams, fit, needs_refit, select_sample
 from pipeline.tablestore import Manifest, TableStore
 
-VERSION = 1
+VERSION = 2
 
 _ROWS_PER_BLOCK = 4096
 

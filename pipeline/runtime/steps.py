@@ -108,10 +108,11 @@ def plan(context: Context, stage: Stage) -> Iterator[Work]:
 
 def plan_date(context: Context, stage: Stage, dates: list[str], index: int) -> Work | None:
     """The work of one date as things stand; None while an input is not there yet."""
-    sources = {read.name: _source(context, read, dates, index) for read in stage.reads}
-    for read in stage.reads:
-        needed = not read.optional and read.where in ("same", "model", "names")
-        if needed and not sources[read.name].partitions and _wanted(context, read, dates, index):
+    read = [one for one in stage.reads if one.when(context.config)]
+    sources = {one.name: _source(context, one, dates, index) for one in read}
+    for one in read:
+        needed = not one.optional and one.where in ("same", "model", "names")
+        if needed and not sources[one.name].partitions and _wanted(context, one, dates, index):
             return None
     inputs = {"version": str(stage.version), **_parameters(context, stage)}
     inputs.update({name: digest(source.digest()) for name, source in sources.items()})
@@ -120,7 +121,7 @@ def plan_date(context: Context, stage: Stage, dates: list[str], index: int) -> W
 
 def reads(context: Context, stage: Stage, dates: list[str], index: int) -> Iterator[tuple[Table, str]]:
     """Table and partition of all that one date reads, be it there or not."""
-    for read in stage.reads:
+    for read in (one for one in stage.reads if one.when(context.config)):
         for name in _wanted(context, read, dates, index):
             yield read.table, name
 

@@ -18,6 +18,33 @@ Tables = Mapping[str, Any]
 """Name -> Arrow table; for ``before`` and ``after`` a list of (date, table), dates ascending; None where optional."""
 
 Run = Callable[..., tuple[pa.Table, ...]]
+When = Callable[[Any], bool]
+"""Of the whole config, or a section of it."""
+
+
+def always(_: Any) -> bool:
+    """Under any config."""
+    return True
+
+
+def _weighs(config: Any) -> bool:
+    return bool(config.geometry.weighs)
+
+
+def _moves(params: Any) -> bool:
+    return bool(params.weighs)
+
+
+def _grows_tree(config: Any) -> bool:
+    return bool(config.cluster.has_tree)
+
+
+def _has_tree(params: Any) -> bool:
+    return bool(params.has_tree)
+
+
+def _mixes_time(config: Any) -> bool:
+    return bool(config.cluster.mix == "imagecluster")
 
 
 @dataclass(frozen=True)
@@ -27,6 +54,7 @@ class Read:
     ``where``: the ``same`` date; the current ``model``; the ``previous`` date; up to ``link.max_gap + 1`` dates
     ``before`` or ``after`` it; the ``names`` that its
     tracks have (the whole registry is read, but only another name of a track of this date makes the stage stale).
+    ``when``: whether it is read under a config; what is not read is in no digest.
     """
 
     name: str
@@ -34,10 +62,7 @@ class Read:
     columns: tuple[str, ...]
     where: Literal["same", "model", "previous", "before", "after", "names"] = "same"
     optional: bool = False
-
-
-def _always(params: Any) -> bool:  # noqa: ARG001
-    return True
+    when: When = always
 
 
 @dataclass(frozen=True)
@@ -58,7 +83,7 @@ class Stage:
     rows_as: Mapping[str, str] = field(default_factory=dict)
     undated: bool = True
     wants_gpu: bool = False
-    wanted: Callable[[Any], bool] = _always
+    wanted: When = always
 
     @property
     def in_order(self) -> bool:
@@ -72,14 +97,27 @@ class Stage:
 def _neighbors(date: str, tables: Tables, params: Any, threads: int, gpu: bool) -> tuple[pa.Table, ...]:  # noqa: ARG001
     from pipeline.stages.neighbors import neighbors
 
-    return (neighbors(tables["fingerprints"], tables["model"], params, threads=threads, gpu=gpu),)
+    given = (tables["fingerprints"], tables["model"], params, tables.get("coordinates"))
+    return (neighbors(*given, threads=threads, gpu=gpu),)
+
+
+def _geometry(date: str, tables: Tables, params: Any, threads: int, gpu: bool) -> tuple[pa.Table, ...]:  # noqa: ARG001
+    from pipeline.stages.geometry import coordinates
+
+    return (coordinates(tables["fingerprints"], tables["model"], tables["images"], params),)
+
+
+def _linkage(date: str, tables: Tables, params: Any, threads: int, gpu: bool) -> tuple[pa.Table, ...]:  # noqa: ARG001
+    from pipeline.stages.date_tables import DateTables, linkage
+
+    return (linkage(DateTables(**tables), params, threads=threads, gpu=gpu),)
 
 
 def _cluster(date: str, tables: Tables, params: Any, threads: int, gpu: bool) -> tuple[pa.Table, ...]:
     from pipeline.stages.cluster import cluster
+    from pipeline.stages.date_tables import DateTables
 
-    given = (tables["fingerprints"], tables["model"], tables["neighbors"])
-    return cluster(date, *given, params, threads=threads, gpu=gpu)
+    return cluster(date, DateTables(**tables), params, threads=threads, gpu=gpu)
 
 
 def _map(date: str, tables: Tables, params: Any, threads: int, gpu: bool) -> tuple[pa.Table, ...]:  # noqa: ARG001
@@ -131,26 +169,52 @@ def _track_summary(date: str, tables: Tables, params: Any, threads: int, gpu: bo
 _FINGERPRINTS = Read("fingerprints", schemas.FINGERPRINTS, ("image_id", "vector"))
 _NAMES = Read("names", schemas.REGISTRY, ("track_id", "track_key", "retired"), "names")
 _MODEL = Read("model", schemas.PROJECTION, tuple(schemas.PROJECTION.names), "model")
+_COORDINATES = Read("coordinates", schemas.COORDINATES, ("image_id", "vector"), when=_weighs)
+_NEIGHBORS = Read("neighbors", schemas.NEIGHBORS, tuple(schemas.NEIGHBORS.names))
+_LINKAGE = Read("linkage", schemas.LINKAGE, tuple(schemas.LINKAGE.names), when=_grows_tree)
+
+GEOMETRY = Stage(
+    name="geometry",
+    version=1,
+    section="geometry",
+    reads=(_FINGERPRINTS, _MODEL, Read("images", schemas.IMAGES, ("image_id", "captured_at", "metadata"))),
+    writes=(schemas.COORDINATES,),
+    run=_geometry,
+    wanted=_moves,
+)
 
 NEIGHBORS = Stage(
     name="neighbors",
     version=1,
     section="neighbors",
-    reads=(_FINGERPRINTS, _MODEL),
+    reads=(_FINGERPRINTS, _MODEL, _COORDINATES),
     writes=(schemas.NEIGHBORS,),
     run=_neighbors,
     wants_gpu=True,
 )
 
-CLUSTER = Stage(
-    name="cluster",
-    version=3,
+LINKAGE = Stage(
+    name="linkage",
+    version=1,
     section="cluster",
     reads=(
         _FINGERPRINTS,
         _MODEL,
-        Read("neighbors", schemas.NEIGHBORS, tuple(schemas.NEIGHBORS.names)),
+        _COORDINATES,
+        _NEIGHBORS,
+        Read("images", schemas.IMAGES, ("image_id", "captured_at"), when=_mixes_time),
     ),
+    writes=(schemas.LINKAGE,),
+    run=_linkage,
+    wants_gpu=True,
+    wanted=_has_tree,
+)
+
+CLUSTER = Stage(
+    name="cluster",
+    version=4,
+    section="cluster",
+    reads=(_FINGERPRINTS, _MODEL, _COORDINATES, _NEIGHBORS, _LINKAGE),
     writes=(schemas.ASSIGNMENTS, schemas.CLUSTERS, schemas.TRIALS),
     run=_cluster,
     rows_as={"assignments": "fingerprints"},
@@ -248,7 +312,7 @@ TRACK_SUMMARY = Stage(
     undated=False,
 )
 
-UNNAMED_STAGES = (NEIGHBORS, CLUSTER, MAP, LINK)
+UNNAMED_STAGES = (GEOMETRY, NEIGHBORS, LINKAGE, CLUSTER, MAP, LINK)
 """Those before naming, in the order in which a run takes them."""
 
 NAMED_STAGES = (TRACKS, PUBLISH, LOOKS, TRACK_SUMMARY)

@@ -90,15 +90,13 @@ def choose(
     """
     from pipeline.compute.choosing.rules import Limits
     from pipeline.compute.choosing.trials import try_settings
-    from pipeline.compute.knn import Search, neighbor_graph
-
-    search = Search(seed=task.settings.seed, threads=task.threads, gpu=task.gpu)
+    from pipeline.compute.knn import neighbor_graph
 
     def cluster(vectors: Float32s) -> Callable[[int], Int64s]:
         mine = task
         if vectors is not task.vectors:
-            mine = replace(task, vectors=vectors)
-            found, similarities = neighbor_graph(vectors, task.neighbors.shape[1], search)
+            mine = replace(task, vectors=vectors, tree=None, hours=None)
+            found, similarities = neighbor_graph(vectors, task.neighbors.shape[1], task.search)
             mine = replace(mine, neighbors=found, similarities=similarities)
         return lambda number: cut(mine, settings[number])
 

@@ -15,10 +15,10 @@ def exemplars(clusters: pa.Table, fingerprints: pa.Table, model: pa.Table) -> pa
     Returns:
         Sorted by ``image_id``.
     """
-    from pipeline.stages.projection import apply
+    from pipeline.stages.projection import content_of
     from pipeline.stages.vectors import to_column
 
     wanted = pc.list_flatten(clusters["exemplar_image_ids"])
     shown = fingerprints.filter(pc.is_in(fingerprints["image_id"], value_set=wanted))
-    ids, vectors = apply(model, shown)
+    ids, vectors = content_of(model, shown)
     return pa.table({"image_id": pa.array(ids, pa.string()), "vector": to_column(vectors)})

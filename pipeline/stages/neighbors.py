@@ -1,4 +1,4 @@
-"""The neighbour graph of a date: each image's nearest others by cosine of the projected vectors."""
+"""The neighbour graph of a date: each image's nearest others by cosine, or in the geometry that the config asks for."""
 
 import numpy as np
 import pyarrow as pa
@@ -6,7 +6,7 @@ from pydantic import Field
 
 from pipeline.params import Params
 from pipeline.schemas import NEIGHBORS
-from pipeline.stages.projection import apply
+from pipeline.stages.geometry import seen
 
 
 class NeighborsParams(Params):
@@ -19,7 +19,13 @@ class NeighborsParams(Params):
 
 
 def neighbors(
-    fingerprints: pa.Table, model: pa.Table, params: NeighborsParams, *, threads: int = 1, gpu: bool = False
+    fingerprints: pa.Table,
+    model: pa.Table,
+    params: NeighborsParams,
+    placed: pa.Table | None = None,
+    *,
+    threads: int = 1,
+    gpu: bool = False,
 ) -> pa.Table:
     """Build a date's graph.
 
@@ -27,6 +33,7 @@ def neighbors(
         fingerprints: The date's ``schemas.FINGERPRINTS`` (image_id and vector are read), in any order.
         model: One row of ``schemas.PROJECTION``.
         params: The stage's parameters.
+        placed: The date's ``schemas.COORDINATES``, where there are any.
         threads: For FAISS.
         gpu: Search on the first GPU.
 
@@ -35,9 +42,11 @@ def neighbors(
     """
     from pipeline.compute.knn import Search, neighbor_graph
 
-    image_ids, vectors = apply(model, fingerprints)
-    search = Search(params.exact_below, params.num_probes, params.seed, threads, gpu)
+    image_ids, vectors, unit = seen(model, fingerprints, placed)
+    search = Search(params.exact_below, params.num_probes, params.seed, threads, gpu, unit)
     found, similarities = neighbor_graph(vectors, params.k, search)
+    if unit:
+        similarities = np.clip(similarities, -1.0, 1.0)
     filled = found >= 0
     ids = pa.array(image_ids, type=pa.string())
     rows, ranks = np.nonzero(filled)
@@ -45,6 +54,6 @@ def neighbors(
         "image_id": ids.take(pa.array(rows)),
         "rank": pa.array((ranks + 1).astype(np.int32)),
         "neighbor_id": ids.take(pa.array(found[filled])),
-        "similarity": pa.array(np.clip(similarities[filled], -1.0, 1.0)),
+        "similarity": pa.array(similarities[filled]),
     }
     return NEIGHBORS.check(pa.table(edges))

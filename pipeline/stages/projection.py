@@ -3,7 +3,7 @@
 import hashlib
 import heapq
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +29,12 @@ class ProjectionParams(Params):
     """Parameters of the projection."""
 
     dimensions: int = Field(128, ge=1, le=4096, description="Principal components kept, at most.")
-    whiten: bool = Field(False, description="Scale every component to unit variance.")
+    reduction: Literal["none", "pca", "whitened_pca"] = Field(
+        "pca", description="none; principal components; the same, each scaled to unit variance."
+    )
+    unit: bool = Field(
+        True, description="Fingerprints are scaled to unit length first and projected vectors last: angles count."
+    )
     sample_size: int = Field(
         50_000, ge=2, le=2**20, description="Images the model is fitted on, chosen by hash of their ids."
     )
@@ -58,23 +63,27 @@ def fit(blocks: Iterable[pa.Table], params: ProjectionParams, num_images: int) -
     Returns:
         One row of ``schemas.PROJECTION``, bit-equal for any split and order of the sample.
     """
-    from pipeline.compute.projection import Moments
+    from pipeline.compute.projection import Moments, bound_of
 
+    matrices: Iterable[Float32s] = (to_matrix(with_vector(block)["vector"]) for block in blocks)
+    bound = None
+    if not params.unit:
+        matrices = list(matrices)  # lengths are bounded before sums are exact
+        bound = max((bound_of(one) for one in matrices), default=1.0)
     moments: Moments | None = None
-    for block in blocks:
-        vectors = to_matrix(with_vector(block)["vector"])
-        moments = moments or Moments(vectors.shape[1], params.sample_size)
+    for vectors in matrices:
+        moments = moments or Moments(vectors.shape[1], params.sample_size, bound)
         moments.add(vectors)
     moments = moments or Moments(0, 1)
-    return _as_row(_model(moments, params), moments, num_images)
+    return _as_row(_model(moments, params), moments, num_images, params.unit)
 
 
 def apply(model: pa.Table, fingerprints: pa.Table) -> tuple[list[str], Float32s]:
     """Project the fingerprints that have a vector.
 
     Returns:
-        Their image_ids, sorted, and unit vectors float32 (n, dimensions) in that order; a fingerprint that projects to
-        nothing (all zeros) is a zero row.  A row is bit-equal in any company.
+        Their image_ids, sorted, and vectors float32 (n, dimensions) in that order, of unit length unless the model says
+        otherwise; a fingerprint that projects to nothing (all zeros) is a zero row.  A row is bit-equal in any company.
     """
     from pipeline.compute.projection import project
 
@@ -84,7 +93,15 @@ def apply(model: pa.Table, fingerprints: pa.Table) -> tuple[list[str], Float32s]
     components = np.array(row["components"], dtype=np.float32).reshape(shape) if row["components"] else None
     scales = np.array(row["scales"], dtype=np.float32) if row["scales"] else None
     mean = np.array(row["mean"], dtype=np.float32)
-    return rows["image_id"].to_pylist(), project(to_matrix(rows["vector"]), mean, components, scales)
+    return rows["image_id"].to_pylist(), project(to_matrix(rows["vector"]), mean, components, scales, row["unit"])
+
+
+def content_of(model: pa.Table, fingerprints: pa.Table) -> tuple[list[str], Float32s]:
+    """Sorted image_ids and projected vectors, always of unit length (or zero): what centers and banks are made of."""
+    from pipeline.compute.projection import unit_rows
+
+    ids, vectors = apply(model, fingerprints)
+    return ids, vectors if model["unit"][0].as_py() else unit_rows(vectors).astype(np.float32)
 
 
 def needs_refit(model: pa.Table, params: ProjectionParams, num_images: int) -> bool:
@@ -98,11 +115,15 @@ def _model(moments: "Moments", params: ProjectionParams) -> dict[str, Float32s]:
 
     empty = np.zeros(0, dtype=np.float32)
     kept = min(params.dimensions, moments.dimensions)
-    if kept == 0 or moments.count < _IMAGES_A_DIMENSION * kept:
+    if params.reduction == "none" or kept == 0 or moments.count < _IMAGES_A_DIMENSION * kept:
         mean = np.zeros(moments.dimensions, dtype=np.float32)
         return {"mean": mean, "components": empty, "scales": empty, "explained_variance": empty}
     components, variance = principal_components(moments.covariance(), kept)
-    scales = 1.0 / np.sqrt(np.maximum(variance, variance[0] * _WHITEN_FLOOR)) if params.whiten else empty
+    scales = (
+        1.0 / np.sqrt(np.maximum(variance, variance[0] * _WHITEN_FLOOR))
+        if params.reduction == "whitened_pca"
+        else empty
+    )
     return {
         "mean": moments.mean().astype(np.float32),
         "components": round_components(components),
@@ -111,9 +132,9 @@ def _model(moments: "Moments", params: ProjectionParams) -> dict[str, Float32s]:
     }
 
 
-def _as_row(numbers: dict[str, Float32s], moments: "Moments", num_images: int) -> pa.Table:
+def _as_row(numbers: dict[str, Float32s], moments: "Moments", num_images: int, unit: bool) -> pa.Table:
     """Build the table; the name depends on the numbers alone."""
-    digest = hashlib.blake2b(digest_size=8)
+    digest = hashlib.blake2b(b"" if unit else b"as long as they are;", digest_size=8)
     for name in ("mean", "components", "scales"):
         array = np.ascontiguousarray(numbers[name], dtype="<f4")
         digest.update(f"{name}:{array.shape};".encode() + array.tobytes())
@@ -123,6 +144,7 @@ def _as_row(numbers: dict[str, Float32s], moments: "Moments", num_images: int) -
         "input_dimensions": moments.dimensions,
         "dimensions": len(components) or moments.dimensions,
         **{name: array.reshape(-1) for name, array in numbers.items()},
+        "unit": unit,
         "num_images": num_images,
         "sample_size": moments.count,
     }

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy.cluster.hierarchy import fcluster, is_valid_linkage, linkage
 
 from pipeline.compute import dendrogram
-from pipeline.compute.dendrogram import average_linkage
+from pipeline.compute.dendrogram import grow_tree
 from pipeline.compute.graphs import union_edges
 from pipeline.compute.knn import Search, neighbor_graph
 from pipeline.compute.projection import unit_rows
@@ -14,7 +14,7 @@ from pipeline.compute.trees import labels_of
 
 def tree_of(points: np.ndarray, k: int = 10, sizes: np.ndarray | None = None) -> np.ndarray:
     edges = union_edges(neighbor_graph(points, k, Search())[0], np.arange(len(points)))
-    return average_linkage(points, np.ones(len(points), np.int64) if sizes is None else sizes, edges, Search())
+    return grow_tree(points, np.ones(len(points), np.int64) if sizes is None else sizes, edges, Search())
 
 
 def directions(*degrees: float) -> np.ndarray:

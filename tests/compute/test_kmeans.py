@@ -38,3 +38,25 @@ def test_the_same_seed_gives_the_same_and_zero_vectors_are_labelled() -> None:
     assert labels.min() >= 0
     assert labels.max() < 12
     assert len(set(labels[:5])) == 1
+
+
+def test_euclidean_centers_part_by_length_and_spherical_ones_cannot() -> None:
+    rng = np.random.default_rng(0)
+    truth = np.repeat([0, 1], 30)
+    vectors = (np.array([[1, 0], [9, 0]])[truth] + 0.1 * rng.normal(size=(60, 2))).astype(np.float32)
+    asked = Settings(num_clusters=2, restarts=3)
+    np.testing.assert_array_equal(
+        canonical_labels(kmeans(ClusteringTask(vectors, *NO_GRAPH, asked, unit=False))), truth
+    )
+    rows = unit_rows(vectors).astype(np.float32)
+    found = canonical_labels(kmeans(ClusteringTask(rows, *NO_GRAPH, asked)))
+    assert not np.array_equal(found, truth)
+
+
+def test_a_sample_is_logged_and_all_points_are_not(caplog: pytest.LogCaptureFixture) -> None:
+    vectors = unit_rows(np.random.default_rng(1).normal(size=(100, 4))).astype(np.float32)
+    kmeans(ClusteringTask(vectors, *NO_GRAPH, Settings(num_clusters=3, train_points=0)))
+    assert "trained on" not in caplog.text
+    labels = kmeans(ClusteringTask(vectors, *NO_GRAPH, Settings(num_clusters=3, train_points=10)))
+    assert "trained on 30 of 100 images" in caplog.text
+    assert len(labels) == 100

@@ -7,7 +7,9 @@ from pipeline import schemas
 from pipeline.config import load_config
 from pipeline.errors import UserError
 from pipeline.stages.choose import ChooseParams
-from pipeline.stages.cluster import ClusterParams, cluster
+from pipeline.stages.cluster import cluster
+from pipeline.stages.cluster_params import ClusterParams
+from pipeline.stages.date_tables import DateTables
 from pipeline.stages.neighbors import NeighborsParams, neighbors
 from pipeline.stages.projection import ProjectionParams, fit
 from tests.bench.dates import planted
@@ -21,7 +23,7 @@ def chosen(sizes: list[int], **params: object) -> tuple[pa.Table, list[dict[str,
     rows = a_date(planted(sizes, scatter=0.05, seed=0)[0])
     model = fit([rows], ProjectionParams(), rows.num_rows)
     graph = neighbors(rows, model, NeighborsParams())
-    _, clusters, trials = cluster(DATE, rows, model, graph, ClusterParams.model_validate(params))
+    _, clusters, trials = cluster(DATE, DateTables(rows, model, graph), ClusterParams.model_validate(params))
     return clusters, schemas.TRIALS.check(trials).to_pylist()
 
 

@@ -64,7 +64,7 @@ def test_the_name_is_that_of_the_numbers_alone() -> None:
 
 def test_whitened_coordinates_have_equal_variance() -> None:
     rows = fingerprints(450)
-    model = fit([rows], ProjectionParams(dimensions=4, whiten=True), 450).to_pylist()[0]
+    model = fit([rows], ProjectionParams(dimensions=4, reduction="whitened_pca"), 450).to_pylist()[0]
     np.testing.assert_allclose(np.array(model["scales"]) ** 2 * model["explained_variance"], 1, rtol=1e-5)
 
 

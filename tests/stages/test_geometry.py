@@ -1,0 +1,112 @@
+import datetime as dt
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pydantic import ValidationError
+
+from pipeline.errors import UserError
+from pipeline.stages.cluster import cluster
+from pipeline.stages.cluster_params import ClusterParams
+from pipeline.stages.date_tables import DateTables, linkage
+from pipeline.stages.geometry import GeometryParams, coordinates
+from pipeline.stages.neighbors import NeighborsParams, neighbors
+from pipeline.stages.projection import ProjectionParams, apply, fit
+from tests.stages.test_projection import fingerprints
+
+CAMERA = {"camera": {"kind": "categorical", "weight": 2.0}}
+
+
+def images(count: int, **metadata: list[object]) -> pa.Table:
+    taken = [dt.datetime(2024, 5, 1, 6) + dt.timedelta(hours=i) for i in range(count)]
+    fields = [pa.array(values) for values in metadata.values()]
+    return pa.table(
+        {
+            "image_id": [f"{i:032x}" for i in range(count)],
+            "captured_at": pa.array(taken, pa.timestamp("us")),
+            "metadata": pa.StructArray.from_arrays(fields, list(metadata)),
+        }
+    )
+
+
+def placed(params: dict[str, object], rows: pa.Table) -> np.ndarray:
+    vectors = fingerprints(rows.num_rows)
+    model = fit([vectors], ProjectionParams(), rows.num_rows)
+    table = coordinates(vectors, model, rows, GeometryParams.model_validate(params))
+    place = np.array(table["vector"].to_pylist())
+    content = apply(model, vectors)[1]
+    return ((place[:, None] - place) ** 2).sum(axis=2) - ((content[:, None] - content) ** 2).sum(axis=2)
+
+
+def test_time_and_metadata_add_to_the_squared_distance_of_the_content() -> None:
+    rows = images(3, camera=["a", "b", "a"], degrees=["4", "", "10"])
+    np.testing.assert_allclose(placed({"metadata": CAMERA}, rows)[0], [0, 2, 0], atol=1e-5)
+    np.testing.assert_allclose(placed({"time": 0.5, "time_scale": 2.0}, rows)[0], [0, 0.125, 0.5], atol=1e-5)
+    warmth = {"degrees": {"kind": "numeric", "weight": 1, "scale": 3}}
+    np.testing.assert_allclose(placed({"metadata": warmth}, rows)[0, 1:], [4, 4], atol=1e-5)  # "" is missing
+    hour = {"hour": {"kind": "cyclic", "weight": 1, "period": 4}}
+    np.testing.assert_allclose(placed({"metadata": hour}, rows)[0], [0, 0.5, 1], atol=1e-5)
+
+
+def test_what_is_carried_and_not_named_changes_nothing() -> None:
+    one, other = (
+        images(4, camera=list(cameras), shirt=list(shirts)) for cameras, shirts in (("abab", "xxyy"), ("abab", "yxzx"))
+    )
+    np.testing.assert_array_equal(placed({"metadata": CAMERA}, one), placed({"metadata": CAMERA}, other))
+    assert not GeometryParams().weighs
+    assert not GeometryParams.model_validate({"metadata": {"camera": {"kind": "categorical", "weight": 0}}}).weighs
+
+
+@pytest.mark.parametrize("params", [ClusterParams(), ClusterParams(method="agglomerative", num_clusters=2)])
+def test_a_weighed_column_parts_what_looks_alike(params: ClusterParams) -> None:
+    """Also where it is constant or missing."""
+    rows = images(8, camera=list("abababab"), site=["one"] * 8, lost=pa.nulls(8, pa.string()).to_pylist())
+    vectors = fingerprints(8).set_column(1, "vector", fingerprints(1)["vector"].take(pa.array([0] * 8)))
+    model = fit([vectors], ProjectionParams(), 8)
+    for name, expected in (("camera", 2), ("site", 1), ("lost", 1)):
+        geometry = GeometryParams.model_validate({"metadata": {name: {"kind": "categorical", "weight": 9.0}}})
+        place = coordinates(vectors, model, rows, geometry)
+        given = DateTables(vectors, model, neighbors(vectors, model, NeighborsParams(), place), place)
+        _, clusters, _ = cluster("2024-05-01", given, params)
+        assert clusters.num_rows == expected
+        np.testing.assert_allclose(clusters["cohesion"], 1, atol=1e-6)  # of the content
+
+
+def test_a_tree_that_was_written_is_cut_again() -> None:
+    vectors = fingerprints(30)
+    model = fit([vectors], ProjectionParams(), 30)
+    graph = neighbors(vectors, model, NeighborsParams())
+    for cut in ({"num_clusters": 4}, {"sim": 0.97}, {"similarity": 0.9}):
+        params = ClusterParams(method="agglomerative", linkage="complete", **cut)
+        tree = linkage(DateTables(vectors, model, graph), params)
+        anew = cluster("2024-05-01", DateTables(vectors, model, graph), params)
+        again = cluster("2024-05-01", DateTables(vectors, model, graph, linkage=tree), params)
+        assert [a.equals(b) for a, b in zip(anew, again, strict=True)] == [True] * 3
+        assert anew[1].num_rows > 1
+
+
+@pytest.mark.parametrize(
+    ("metadata", "message"),
+    [
+        ({"camra": {"kind": "categorical", "weight": 1}}, "'camra', expected one of the manifest's: camera"),
+        ({"camera": {"kind": "numeric", "weight": 1, "scale": 1}}, "'camera' is to be a number"),
+        ({"camera": {"kind": "ordered", "weight": 1, "levels": ["a"]}}, "holds 'b', expected one of a"),
+    ],
+)
+def test_columns_that_are_not_what_the_config_says(metadata: dict[str, object], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        placed({"metadata": metadata}, images(2, camera=["a", "b"]))
+
+
+@pytest.mark.parametrize(
+    ("weighed", "message"),
+    [
+        ({"kind": "numeric", "weight": 1}, "camera: kind numeric needs scale"),
+        ({"kind": "categorical"}, "camera: weight: Field required"),
+        ({"kind": "categorical", "weight": 1, "wait": 2}, "camera: wait: Extra inputs"),
+        ({"kind": "geographic", "weight": 1, "scale": 2}, "needs columns"),
+    ],
+)
+def test_mistakes_in_the_config_name_the_column(weighed: dict[str, object], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        GeometryParams.model_validate({"metadata": {"camera": weighed}})
