@@ -19,6 +19,7 @@ from pipeline.storage import redact, refuse_keys
 if TYPE_CHECKING:
     from pipeline.reports.evaluate import Evaluation
     from pipeline.runtime.context import Context
+    from pipeline.runtime.engine import Engine
 
 app = typer.Typer(
     help="Follow the same subject through millions of photographs, date by date.",
@@ -52,6 +53,7 @@ def run(
     from pipeline.config import load_config
     from pipeline.reports.summary import render_summary
     from pipeline.runtime.engines import engine_maker
+    from pipeline.runtime.fit import num_vectors
     from pipeline.runtime.progress import reporter_for
     from pipeline.runtime.run import Request
     from pipeline.runtime.run import run as run_pipeline
@@ -60,22 +62,36 @@ def run(
     started = time.monotonic()
     settings = load_config(config, set_ or [])
     request = Request(collection, workspace, manifest, parse_dates(dates), refit)
+    make_engine = engine_maker(engine, address, settings.resources)
+
+    def engine_told() -> "Engine":
+        if engine == "ray":
+            out.print("starting Ray…")
+        return make_engine()
+
     with reporter_for(out) as reporter:
-        context = run_pipeline(request, settings, engine_maker(engine, address, settings.resources), reporter)
+        context = run_pipeline(request, settings, engine_told, reporter)
     if not context.done:
-        out.print(f"Nothing to do: all tables are up to date ({time.monotonic() - started:.1f} s).")
+        state = "all tables are up to date" if num_vectors(context) else "no image has a vector; `status` says why"
+        within = f" of {dates}" if dates else ""
+        out.print(f"Nothing to do{within}: {state} ({time.monotonic() - started:.1f} s).", soft_wrap=True)
         return
     out.print(render_summary(summarize(context, time.monotonic() - started)))
     show_tables(context)
 
 
 @app.command()
-def status(workspace: WorkspaceOption, config: ConfigOption = None, set_: SetOption = None) -> None:
-    """Show what is committed, stale (and why) and failed, per table and date."""
+def status(
+    workspace: WorkspaceOption,
+    config: ConfigOption = None,
+    set_: SetOption = None,
+    partitions: Annotated[bool, typer.Option("--partitions", help="A line a date of each table too.")] = False,
+) -> None:
+    """Show what is committed, stale (and why) and failed: a line a table, with --partitions a line a date."""
     from pipeline.reports.summary import render_status
     from pipeline.runtime.survey import survey
 
-    out.print(render_status(survey(open_context(workspace, config, set_))))
+    out.print(render_status(survey(open_context(workspace, config, set_)), details=partitions))
 
 
 @app.command()

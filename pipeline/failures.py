@@ -67,7 +67,7 @@ _RULES: tuple[tuple[Callable[[BaseException], bool], type[ImagetracksError], str
         f"{{place}}: permission denied ({{said}})\ncheck its permissions or credentials; {_STAYS}",
     ),
     (
-        _numbered(errno.ENOSPC, errno.EDQUOT),
+        _numbered(errno.ENOSPC, errno.EDQUOT, errno.EFBIG),
         UserError,
         f"{{place}}: no space left ({{said}})\nmake room, or choose another place; {_STAYS}",
     ),

@@ -1,6 +1,7 @@
 """A user's mistakes: exit code 2, a line or three, no traceback, and nothing written."""
 
 import json
+import os
 import shlex
 import shutil
 import subprocess
@@ -234,7 +235,7 @@ def can_mount() -> bool:
     return subprocess.run(tried, check=False, capture_output=True).returncode == 0
 
 
-needs_mounts = pytest.mark.skipif(not can_mount(), reason="mounting takes a privilege that this user does not have")
+needs_mounts = pytest.mark.skipif(not can_mount(), reason="mounting takes a privilege; two tests below do without")
 
 
 @needs_mounts
@@ -286,6 +287,31 @@ def test_a_full_disk(photos: Path, tmp_path: Path, kilobytes: int) -> None:
     assert imagetracks(*run_arguments(photos, tmp_path / "kept/ws")).returncode == 0
     run_local(photos, tmp_path / "other")
     assert tables(tmp_path / "kept/ws") == tables(tmp_path / "other")
+
+
+# -- the same where nothing can be mounted
+
+
+def test_a_workspace_where_writing_is_not_permitted(photos: Path, tmp_path: Path) -> None:
+    bound = [] if os.geteuid() else ["setpriv", "--bounding-set=-dac_override"]  # the superuser may write anywhere
+    if bound and shutil.which(bound[0]) is None:
+        pytest.skip("nothing is forbidden to the superuser, and there is no setpriv to give that up")
+    (tmp_path / "place").mkdir(mode=0o555)
+    command = [*bound, BIN / "imagetracks", *run_arguments(photos, tmp_path / "place/ws")]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120, env=environment())
+    assert "permission denied" in message_of(done, 2)
+    assert not (tmp_path / "place/ws").exists()
+
+
+def test_a_file_that_may_not_grow(photos: Path, tmp_path: Path) -> None:
+    """As on a full disk: the fragment of the images is larger than any file may be, the lease is not."""
+    line = f"ulimit -f 4; exec {shlex.join(map(str, [BIN / 'imagetracks', *run_arguments(photos, tmp_path / 'ws')]))}"
+    command = ["sh", "-c", line]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120, env=environment())
+    assert "no space left" in message_of(done, 2)
+    run_local(photos, tmp_path / "ws")
+    run_local(photos, tmp_path / "other")
+    assert tables(tmp_path / "ws") == tables(tmp_path / "other")
 
 
 @pytest.mark.parametrize("word", ["run", "status", "picture", "evaluate", "sweep"])

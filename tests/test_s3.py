@@ -179,7 +179,7 @@ def test_one_of_many_gets_the_lease() -> None:
 
 def test_a_listing_of_several_thousand_keys(s3: S3Server) -> None:
     with s3.counted() as requests:
-        objects, filesystem = list_collection("s3://many", None, SourceParams())
+        objects, filesystem, _ = list_collection("s3://many", None, SourceParams())
     assert objects["uri"].to_pylist() == [f"s3://many/{key}" for key in sorted(many_keys(MANY))]
     assert requests == {"LIST": MANY // 1000 + 1}
     assert fetch(objects.slice(MANY - 3), filesystem, 3)["bytes"].to_pylist() == [b"x"] * 3

@@ -263,7 +263,7 @@ def test_a_listing_that_changes_between_its_pages(s3: S3Server, proxy: Proxy) ->
         return None
 
     proxy.judge = judge
-    objects, filesystem = list_collection("s3://bucket/pages", None, SourceParams())
+    objects, filesystem, _ = list_collection("s3://bucket/pages", None, SourceParams())
     found = objects["key"].to_pylist()
     assert found == sorted({*keys, "0033b.jpg"} - {keys[32]})
     assert fetch(objects.slice(3, 1), filesystem, 1)["reason"].to_pylist() == ["not_found"]

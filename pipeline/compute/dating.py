@@ -14,8 +14,11 @@ from zoneinfo import ZoneInfo
 from pipeline.compute.date_patterns import Moment, from_folders, from_name, from_text, from_unix
 from pipeline.compute.exif import NO_EXIF, Exif
 
-Source = Literal["metadata", "exif_original", "exif_digitized", "gps", "name", "folder", "modified", "implausible"]
-"""The rungs of the ladder, in order; ``implausible``: there were times, none within the plausible days."""
+Source = Literal[
+    "metadata", "exif_original", "exif_digitized", "gps", "name", "folder", "modified", "implausible", "unreadable"
+]
+"""The rungs of the ladder, in order; ``implausible``: there were times, none within the plausible days;
+``unreadable``: there was text in the manifest's date column, which is no time, and nothing else."""
 
 Period = Literal["day", "week", "month", "quarter", "year"] | int
 """What one date covers; a number is of days."""
@@ -80,20 +83,30 @@ class Dated:
     utc_offset_minutes: int | None = None
     source: Source | None = None
     set_aside: str | None = None
+    unreadable: bool = False
+    """Whether the manifest's date column has text that is no time."""
 
 
 def date_image(clues: Clues, rules: Rules) -> Dated:
     """The first rung of the ladder that gives a plausible time; never raises for a clue's content."""
-    set_aside = None
+    set_aside, unreadable = None, not is_readable(clues.date_value)
     for source, read in _rungs(clues, rules):
         moment = read()
         if moment is None:
             continue
         dated = _settle(moment, rules)
         if dated is not None:
-            return Dated(dated[0], dated[1], source, set_aside)
+            return Dated(dated[0], dated[1], source, set_aside, unreadable)
         set_aside = set_aside or f"{source} {moment.at}"
-    return Dated(source=None if set_aside is None else "implausible", set_aside=set_aside)
+    source_of_none: Source | None = "unreadable" if unreadable else None
+    if set_aside is not None:
+        source_of_none = "implausible"
+    return Dated(source=source_of_none, set_aside=set_aside, unreadable=unreadable)
+
+
+def is_readable(date_value: str | None) -> bool:
+    """Whether a manifest's date is a time, plausible or not, or there is none."""
+    return not date_value or not date_value.strip() or from_text(date_value) is not None
 
 
 def partition_date(captured_at: dt.datetime, day_starts_at: dt.time, period: Period) -> str:

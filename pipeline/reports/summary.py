@@ -58,6 +58,7 @@ class PartitionStatus:
         waiting: Whether ``stale`` names what it waits for: it is computed again unless that comes out as it was.
         vanished: Rows of images that are listed no longer.
         dated_by: Of ``images``: rung of the dating ladder -> images that it dated.
+        unreadable: Of ``images``: those for which the manifest has text in its date column that is no time.
     """
 
     table: str
@@ -68,6 +69,13 @@ class PartitionStatus:
     waiting: bool = False
     vanished: int = 0
     dated_by: Mapping[str, int] = field(default_factory=dict)
+    unreadable: int = 0
+
+
+NO_DATE = (
+    "No image has a date, so nothing is linked: give a --manifest with a column captured_at, or take the files' times "
+    "(--set ingest.date_from_modified=true)"
+)
 
 
 def render_summary(summary: RunSummary) -> RenderableType:
@@ -90,7 +98,7 @@ def render_summary(summary: RunSummary) -> RenderableType:
         rows.append(("time", f"{summary.seconds:.1f} s"))
     result = table("What came out", ("", ""), rows, text_columns=2)
     result.show_header = False
-    return result
+    return Group(result, NO_DATE) if summary.undated and not summary.dates else result
 
 
 def _churn(churn: Mapping[str, int]) -> list[tuple[str, str]]:
@@ -123,14 +131,30 @@ def render_status(rows: Sequence[PartitionStatus], details: bool = True) -> Rend
     parts: list[RenderableType] = [_totals(rows)]
     dated_by = sum((Counter(one.dated_by) for one in rows), Counter[str]())
     if dated_by:
-        parts.append(f"Images dated by {joined(dated_by.most_common())}\n")
-    if details:
+        unreadable = sum(one.unreadable for one in rows)
+        aside = f"; the manifest's time of {count(unreadable)} cannot be read" if unreadable else ""
+        parts.append(f"Images dated by {joined(dated_by.most_common())}{aside}\n")
+    if dated_by and all(one.partition == UNDATED for one in rows if one.dated_by):
+        parts.append(f"{NO_DATE}\n")
+    if not details:
+        parts += [f"{line}\n" for line in _whys(rows)]
+    else:
         lines = [
             (one.table, _partition(one.partition), _rows(one.rows), one.stale or "up to date", _lost([one]))
             for one in rows
         ]
         parts.append(_status_table("By partition", ("table", "partition", "rows", "state", "failed"), lines))
     return Group(*parts)
+
+
+def _whys(rows: Sequence[PartitionStatus]) -> list[str]:
+    """A line a table and cause of what is stale by itself."""
+    causes = Counter((one.table, one.stale) for one in rows if one.stale is not None and not one.waiting)
+    first = {(one.table, one.stale): _partition(one.partition) for one in reversed(rows)}
+    return [
+        f"{table} {first[table, why]}" + (f" and {count(number - 1)} more" if number > 1 else "") + f": {why}"
+        for (table, why), number in causes.items()
+    ]
 
 
 def _totals(rows: Sequence[PartitionStatus]) -> Table:

@@ -130,13 +130,18 @@ def _map(context: Context, stale: list[DateWork], made_by: str) -> list[Fragment
         context.reporter.start("fingerprints", total, "images")
         writer = FragmentWriter(store, made_by)
         job = MapJob(trusted, reader, writer, resources.rows_per_fragment, worker, wants_gpu=True, begun=begun)
-        made = context.engine().map(job, lambda done, failed: context.reporter.advance(done, sum(failed.values())))
+        made = context.engine().map(job, partial(_advance, context))
         context.reporter.finish()
         context.done["fingerprints"] += total
         fragments += made
         if sum(fragment.rows for fragment in made) < total:
             fragments += _map_apart(context, reader, writer, _units(context, stale, fragments, made_by))
     return fragments
+
+
+def _advance(context: Context, done: int, failed: Mapping[str, int]) -> None:
+    """Tell of what failed here; what has no pixels was told when it was read."""
+    context.reporter.advance(done, failed.get(Reason.EXTRACTOR_FAILED, 0))
 
 
 def _map_apart(

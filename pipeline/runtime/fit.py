@@ -30,7 +30,7 @@ _ROWS_PER_BLOCK = 4096
 def run_projection(context: Context, refit: bool = False) -> None:
     """Fit a model if there is none that fits; remember it as the current one."""
     store, fingerprints = context.store(PROJECTION), context.store(FINGERPRINTS)
-    num_images = _images(fingerprints)
+    num_images = num_vectors(context)
     if not num_images or (not refit and why_refit(context) is None):
         return
     inputs, params = model_inputs(context), context.config.projection
@@ -92,7 +92,7 @@ def model_inputs(context: Context) -> dict[str, str]:
 
 def why_refit(context: Context) -> str | None:
     """Why a run would fit a model, for a person; None while the current one holds."""
-    store, num_images = context.store(PROJECTION), _images(context.store(FINGERPRINTS))
+    store, num_images = context.store(PROJECTION), num_vectors(context)
     current = store.extra.get("model")
     manifest = store.partitions.get(current) if current else None
     why = why_stale(manifest, model_inputs(context))
@@ -104,6 +104,6 @@ def why_refit(context: Context) -> str | None:
     return None
 
 
-def _images(fingerprints: TableStore) -> int:
+def num_vectors(context: Context) -> int:
     """Images with a vector."""
-    return sum(one.rows - sum(one.failed.values()) for one in fingerprints.partitions.values())
+    return sum(one.rows - sum(one.failed.values()) for one in context.store(FINGERPRINTS).partitions.values())

@@ -8,8 +8,9 @@ means reading it again, of the third only new metadata.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from hashlib import blake2b
 
 import pyarrow as pa
@@ -17,7 +18,7 @@ import pyarrow.compute as pc
 
 from pipeline.compute.reasons import TRANSIENT
 from pipeline.digests import content_digests, digest
-from pipeline.errors import CommitError
+from pipeline.errors import CommitError, UserError
 from pipeline.parts import Staged
 from pipeline.runtime.context import Context
 from pipeline.runtime.engine import Call, Fragment
@@ -28,7 +29,7 @@ from pipeline.runtime.staleness import parameters
 from pipeline.schemas import IMAGES
 from pipeline.stages.ingest import flag_duplicates
 from pipeline.stages.ingest_params import IngestParams, SourceParams
-from pipeline.storage import without_secrets
+from pipeline.storage import redact, without_secrets
 from pipeline.tablestore import TableStore
 
 VERSION = 3
@@ -66,24 +67,28 @@ def run_ingest(context: Context, collection: str, manifest: str | None) -> None:
     store, params = context.store(IMAGES), context.config.ingest
     inputs = image_inputs(params)
     stage = digest(inputs)
-    listing, filesystem = list_collection(collection, manifest, params, context.config.resources.retries)
+    listing, filesystem, unlisted = list_collection(collection, manifest, params, context.config.resources.retries)
     listing = named(listing, params)
     if params.on_absent == "refuse":
         refuse_absent(listing, lambda: _known(store, params, redo=False)[NAME])
     listing = _with_versions(listing)
     listed = digest(content_digests(listing.select(["image_id", "object_version"])))
-    state = {"stage": stage, "listing": listed, "on_vanished": params.on_vanished}
+    state = {"stage": stage, "listing": listed, "on_vanished": params.on_vanished, "unlisted": list(unlisted)}
     if dict(store.extra) == state and not _has_transient_failures(store):
         return
+    redo = store.extra.get("stage") != stage
+    if unlisted and redo and store.partitions:
+        raise _not_all_can_be_read_again(unlisted)
     context.workspace.begin()
-    known = _known(store, params, redo=store.extra.get("stage") != stage)
+    known = _known(store, params, redo, uris=bool(unlisted))
+    known, untold = _told_apart(known, listing, unlisted)
     work = _work(listing, known)
     fragments = read_work(context, listing, work, stage, filesystem)
     FailureGuard(0, context.config.resources.max_failed_fraction).count(fragments)
     changes = _changes(known, listing, work, params.on_vanished)
     nothing = _change(listing, known.slice(0, 0), *[pa.array([], pa.bool_())] * 3)
     _compose_dates(context, fragments, defaultdict(lambda: nothing, changes), inputs)
-    _check_total(store, listing, known, params)
+    _check_total(store, listing, pa.concat_tables([known, untold]) if params.on_vanished == "mark" else untold, params)
     store.set_extra(**state)
     store.flush()
     store.drop_fragments()
@@ -201,15 +206,31 @@ def named(rows: pa.Table, params: IngestParams) -> pa.Table:
     return rows.append_column(NAME, kept_uris(rows))
 
 
-def _known(store: TableStore, params: IngestParams, redo: bool) -> pa.Table:
+def _known(store: TableStore, params: IngestParams, redo: bool, uris: bool = False) -> pa.Table:
     """What the workspace holds of each image, with its date; nothing counts if all is to be read again."""
-    columns = [*_KNOWN, *(["uri"] if params.regions == "faces" else [])]
+    columns = [*_KNOWN, *(["uri"] if uris or params.regions == "faces" else [])]
     tables = [] if redo else [_dated(store.read(date, columns, one), date) for date, one in store.partitions.items()]
     return named(pa.concat_tables(tables) if tables else _dated(IMAGES.empty().select(columns), ""), params)
 
 
 def _dated(rows: pa.Table, date: str) -> pa.Table:
     return rows.append_column("date", pa.array([date] * rows.num_rows, pa.string()))
+
+
+def _told_apart(known: pa.Table, listing: pa.Table, unlisted: Sequence[str]) -> tuple[pa.Table, pa.Table]:
+    """The known rows of which the listing tells, be it that they are gone, and those that lie where none was had."""
+    if not unlisted:
+        return known, known.slice(0, 0)
+    within = reduce(pc.or_, (pc.starts_with(known["uri"], folder) for folder in unlisted))
+    untold = pc.and_(within, pc.invert(pc.is_in(known[NAME], value_set=listing[NAME].combine_chunks())))
+    return known.filter(pc.invert(untold)), known.filter(untold)
+
+
+def _not_all_can_be_read_again(unlisted: Sequence[str]) -> UserError:
+    return UserError(
+        f"every image has to be read again, and {len(unlisted)} folders cannot be listed, e.g. {redact(unlisted[0])}\n"
+        "mend their permissions, or move them away; nothing was changed"
+    )
 
 
 def _work(listing: pa.Table, known: pa.Table) -> pa.Table:
@@ -281,17 +302,13 @@ def _compose_dates(
     context.reporter.finish()
 
 
-def _check_total(store: TableStore, listing: pa.Table, known: pa.Table, params: IngestParams) -> None:
-    """Rows in = rows out: every listed image, and the vanished that are kept, has exactly one row.
+def _check_total(store: TableStore, listing: pa.Table, kept: pa.Table, params: IngestParams) -> None:
+    """Rows in = rows out: every listed image has exactly one row, and every one of ``kept`` too.
 
     Where faces are looked for, every photograph has at least one.
     """
-    if params.on_vanished == "mark":
-        gone = known[NAME].filter(pc.index_in(known[NAME], value_set=listing[NAME].combine_chunks()).is_null())
-        gone = gone.unique() if params.regions == "faces" else gone
-    else:
-        gone = pa.array([], pa.string())
-    expected = listing.num_rows + len(gone)
+    gone = kept[NAME].filter(pc.index_in(kept[NAME], value_set=listing[NAME].combine_chunks()).is_null())
+    expected = listing.num_rows + len(gone.unique() if params.regions == "faces" else gone)
     found = sum(one.rows for one in store.partitions.values())
     if params.regions == "faces":
         found = len(_known(store, params, redo=False)[NAME].unique())

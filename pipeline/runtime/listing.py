@@ -41,10 +41,13 @@ def is_hidden(key: str) -> bool:
     return any(part.startswith(".") for part in key.split("/"))
 
 
-def walk(filesystem: FileSystem, root: str) -> Iterator[Entry]:
-    """Every object below ``root``, in no particular order; hidden ones too, but none of a workspace below it."""
+def walk(filesystem: FileSystem, root: str, unlisted: list[str]) -> Iterator[Entry]:
+    """Every object below ``root``, in no particular order; hidden ones too, but none of a workspace below it.
+
+    The folders that cannot be listed are added to ``unlisted``.
+    """
     if is_local(filesystem):
-        yield from _walk_local(Path(root))
+        yield from _walk_local(Path(root), unlisted)
         return
     found = {str(path): info for path, info in filesystem.find(root, detail=True).items()}
     top = f"{root.rstrip('/')}/{IDENTITY}"
@@ -137,7 +140,7 @@ def _local_entry(path: Path, name: str) -> Entry | None:
     return Entry(name, found.st_size, f"{found.st_size}-{found.st_mtime_ns}", modified_at)
 
 
-def _walk_local(root: Path) -> Iterator[Entry]:
+def _walk_local(root: Path, unlisted: list[str]) -> Iterator[Entry]:
     """Files below ``root``, but for those of a workspace.
 
     A link to a folder is followed once if it leads out of the collection; within it the images have keys already,
@@ -148,7 +151,7 @@ def _walk_local(root: Path) -> Iterator[Entry]:
     waiting = [str(root)]
     while waiting:
         folder = waiting.pop()
-        children = _children(folder, folder == str(root))
+        children = _children(folder, folder == str(root), unlisted)
         if folder != str(root) and any(child.name == IDENTITY for child in children):
             continue
         for child in children:
@@ -160,7 +163,7 @@ def _walk_local(root: Path) -> Iterator[Entry]:
                 yield entry
 
 
-def _children(folder: str, is_root: bool) -> list[os.DirEntry[str]]:
+def _children(folder: str, is_root: bool, unlisted: list[str]) -> list[os.DirEntry[str]]:
     """What lies in a folder, by name; nothing in one below the root that went away or cannot be read."""
     try:
         with os.scandir(folder) as entries:
@@ -169,7 +172,8 @@ def _children(folder: str, is_root: bool) -> list[os.DirEntry[str]]:
         if is_root:
             raise
         if not isinstance(error, FileNotFoundError | NotADirectoryError):
-            _LOG.warning("imagetracks: passed over a folder that cannot be read, its images count as gone: %s", error)
+            _LOG.warning("imagetracks: a folder cannot be listed, what is known of its images stays: %s", error)
+            unlisted.append(folder)
         return []
 
 

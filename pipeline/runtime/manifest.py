@@ -3,6 +3,7 @@
 import difflib
 import gzip
 import json
+import logging
 import re
 import zlib
 from collections.abc import Callable, Sequence
@@ -14,6 +15,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
+from pipeline.compute.dating import is_readable
 from pipeline.errors import UserError
 from pipeline.failures import explain
 from pipeline.runtime.boxes import read_boxes
@@ -21,6 +23,8 @@ from pipeline.stages.ingest_params import SourceParams
 from pipeline.storage import open_filesystem, redact
 
 PATH, URI = "path", "uri"
+_LOG = logging.getLogger("imagetracks")  # where nobody has set it up, Python writes warnings to stderr
+_SHOWN = 100  # characters of a value
 _MAX_BLOCK = 2**30  # column types are inferred from the first block: up to this size from the whole file
 
 _Tables = Callable[[bytes, Sequence[str]], pa.Table]
@@ -62,10 +66,21 @@ def read_manifest(uri: str, params: SourceParams) -> Manifest:
     dates: list[str | None] = [None] * rows.num_rows
     if params.date_column in rows.column_names:
         dates = [text.strip() or None if text is not None else None for text in _texts(rows[params.date_column])]
+        _warn_of_unreadable(named, params.date_column, dates)
     boxes = read_boxes(named, rows, params.box_columns, params.box_unit)
     used = {place, params.date_column, *(params.box_columns if boxes is not None else ())}
     others = sorted(set(rows.column_names) - used)
     return Manifest(places, place == PATH, ids, dates, boxes, _struct(named, rows, others))
+
+
+def _warn_of_unreadable(named: str, column: str, dates: Sequence[str | None]) -> None:
+    rows = [row for row, date in enumerate(dates, 1) if not is_readable(date)]
+    if rows:
+        _LOG.warning(
+            "imagetracks: %s: %d of %d values of %r are no time, e.g. %r in row %d (expected 2024-05-01T12:30:00, or "
+            "like it); these images are dated by what else is known of them",
+            *(named, len(rows), len(dates), column, (dates[rows[0] - 1] or "")[:_SHOWN], rows[0]),
+        )
 
 
 def _read_table(uri: str, params: SourceParams) -> pa.Table:

@@ -55,7 +55,7 @@ class BarReporter:
         rate, left = task.completed / seconds, (task.total or 0) - task.completed
         clock = f"in {_clock(seconds)}" if last else f"{_clock(left / rate)} left" if rate else ""
         failed = f"[red]{self._failed} failed" if self._failed else "0 failed"
-        self._progress.update(number, rate=f"{rate:.0f} {task.fields['unit']}/s", failed=failed, clock=clock)
+        self._progress.update(number, rate=_rate(rate), failed=failed, clock=clock)
 
     def finish(self) -> None:
         """See :class:`pipeline.runtime.context.Reporter`."""
@@ -64,6 +64,18 @@ class BarReporter:
             self._progress.update(self._task, total=total, completed=total)
             self._tell(self._task, last=True)
         self._task = None
+
+
+def _counted(unit: str, number: int) -> str:
+    """The unit, in the singular if there is one: ``1 model``, ``1 batch``."""
+    return unit if number != 1 else unit.removesuffix("es" if unit.endswith("ches") else "s")
+
+
+def _rate(per_second: float) -> str:
+    """Two digits or more, whatever the size: ``36/s``, ``2.4/s``, ``12/min``."""
+    if per_second >= 1:
+        return f"{per_second:.0f}/s" if per_second >= 10 else f"{per_second:.1f}/s"
+    return f"{60 * per_second:.0f}/min" if 60 * per_second >= 1 else f"{3600 * per_second:.0f}/h"
 
 
 def _clock(seconds: float) -> str:
@@ -91,7 +103,7 @@ class LineReporter:
         self._stage, self._unit, self._total = stage, unit, total
         self._done, self._failed = 0, 0
         self._started = self._shown = time.monotonic()
-        self._write(f"{stage}: {total} {unit}")
+        self._write(f"{stage}: {total} {_counted(unit, total)}")
 
     def advance(self, done: int, failed: int = 0) -> None:
         """See :class:`pipeline.runtime.context.Reporter`."""
@@ -108,7 +120,8 @@ class LineReporter:
     def _line(self, eta: bool) -> str:
         seconds = max(1e-3, time.monotonic() - self._started)
         rate = self._done / seconds
-        line = f"{self._stage}: {self._done} of {self._total} {self._unit}, {rate:.1f}/s, {self._failed} failed"
+        counted = _counted(self._unit, self._total)
+        line = f"{self._stage}: {self._done} of {self._total} {counted}, {_rate(rate)}, {self._failed} failed"
         if eta and rate > 0:
             return f"{line}, {max(0, self._total - self._done) / rate:.0f} s left"
         return f"{line}, {seconds:.1f} s"

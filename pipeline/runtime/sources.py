@@ -1,6 +1,7 @@
 """Sources: what a collection holds, from a folder, a prefix or a manifest, and the bytes of its objects."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -30,10 +31,12 @@ class Listing(NamedTuple):
             (null without a manifest's date column) and, where a manifest has the columns, box (null for a whole
             photograph) and metadata; sorted by key, then image_id.
         filesystem: the collection's.
+        unlisted: URIs, each with a slash at its end, of the folders that could not be listed.
     """
 
     objects: pa.Table
     filesystem: FileSystem
+    unlisted: tuple[str, ...] = ()
 
 
 def list_collection(
@@ -64,8 +67,11 @@ def list_collection(
             f"found {found} at the collection {name}, expected a folder of images\ncheck the path given to --collection"
         )
     if manifest_uri is None:
-        entries = asked(lambda: list(walk(filesystem, root)), f"list the collection {name}", f"the collection {name}")
-        return Listing(_folder_objects(filesystem, root, name, entries, params), filesystem)
+        unlisted: list[str] = []
+        walked = partial(walk, filesystem, root, unlisted)
+        entries = asked(lambda: list(walked()), f"list the collection {name}", f"the collection {name}")
+        objects = _folder_objects(filesystem, root, name, entries, params)
+        return Listing(objects, filesystem, tuple(f"{filesystem.unstrip_protocol(one)}/" for one in sorted(unlisted)))
     manifest = read_manifest(manifest_uri, params)
     if manifest.boxes is not None and params.regions == "faces":
         raise UserError(

@@ -18,6 +18,7 @@ from pipeline.runtime.staleness import why_stale
 from pipeline.runtime.steps import REGISTRY, params_of, plan_date, reads, stage_dates
 from pipeline.schemas import Table
 from pipeline.stages.catalog import NAMED_STAGES, UNNAMED_STAGES, Stage
+from pipeline.stages.ingest import UNREADABLE
 from pipeline.tablestore import Manifest, TableStore
 
 
@@ -90,8 +91,10 @@ class _Seen:
         waiting = stale is None and waits is not None
         store, images = self.context.store(table), table is schemas.IMAGES
         vanished = _vanished(store, partition, manifest) if images else 0
-        dated = _dated_by(store, partition, manifest) if images else {}
-        self.rows.append(PartitionStatus(table.name, partition, rows, stale or waits, failed, waiting, vanished, dated))
+        dated, unreadable = _dated_by(store, partition, manifest) if images else ({}, 0)
+        self.rows.append(
+            PartitionStatus(table.name, partition, rows, stale or waits, failed, waiting, vanished, dated, unreadable)
+        )
 
     def waits(self, reads: Iterable[tuple[Table, str]]) -> str | None:
         """The first that is stale of what is read, for a person."""
@@ -144,12 +147,17 @@ def _vanished(store: TableStore, partition: str, manifest: Manifest | None) -> i
     return int(pc.sum(store.read(partition, ["vanished"], manifest)["vanished"]).as_py() or 0)
 
 
-def _dated_by(store: TableStore, partition: str, manifest: Manifest | None) -> dict[str, int]:
-    """Rung of the dating ladder -> images that it dated; ``nothing`` for those without a clue."""
+def _dated_by(store: TableStore, partition: str, manifest: Manifest | None) -> tuple[dict[str, int], int]:
+    """Rung of the dating ladder -> images that it dated; and the images whose time in the manifest is none.
+
+    Those without a clue were dated by ``nothing``.
+    """
     if manifest is None:
-        return {}
-    counts = store.read(partition, ["captured_at_source"], manifest)["captured_at_source"].value_counts()
-    return {one["values"] or "nothing": one["counts"] for one in counts.to_pylist()}
+        return {}, 0
+    rows = store.read(partition, ["captured_at_source", "detail"], manifest)
+    counts = rows["captured_at_source"].value_counts().to_pylist()
+    unreadable = pc.sum(pc.starts_with(rows["detail"], UNREADABLE)).as_py() or 0
+    return {one["values"] or "nothing": one["counts"] for one in counts}, unreadable
 
 
 def _rows(store: TableStore) -> int:

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 _LARGEST_SIDE = 2**31 - 1
 """What the columns ``width`` and ``height`` hold."""
 
+UNREADABLE = "no time in the manifest"
+"""Begins ``detail`` where the manifest's date column has text that is no time."""
+
+_SHOWN = 100  # characters of it
+
 DATE = "date"
 """The extra column of :func:`ingest`'s result: the partition a row belongs to."""
 
@@ -146,7 +151,9 @@ def _photograph(row: dict[str, Any], wanted: list[dict[str, Any]], first: int, t
     for place, image in found:
         one = wanted[place]
         date = _date(row, one["date_value"], header, tools.rules)
-        if date.set_aside is not None:
+        if date.unreadable:
+            image.setdefault("detail", f"{UNREADABLE}: {one['date_value'][:_SHOWN]!r}")
+        elif date.set_aside is not None:
             image.setdefault("detail", f"{date.set_aside} is not within ingest.plausible_dates")
         image.setdefault("image_id", one["image_id"])
         rows.append(_Row(first + place, row["uri"], one["object_version"], image, date))

@@ -169,6 +169,12 @@ def test_the_first_and_last_plausible_day_count() -> None:
     assert earlier == Dated(at(2020, 5, 6), None, "name", late.set_aside)
 
 
+def test_text_of_a_manifest_that_is_no_time_is_told_and_the_next_rung_is_taken() -> None:
+    assert date_image(Clues(date_value="last May"), RULES) == Dated(source="unreadable", unreadable=True)
+    assert date_image(Clues("2024-01-05.jpg", "05/01/2024"), RULES) == Dated(at(2024, 1, 5), None, "name", None, True)
+    assert not date_image(Clues(date_value=" "), RULES).unreadable
+
+
 def test_a_zone_that_pushes_a_time_out_of_the_calendar_is_no_error() -> None:
     rules = Rules(dt.date.min, dt.date.max, ZoneInfo("Pacific/Kiritimati"))
     assert date_image(Clues(date_value="9999-12-31T23:59:59Z"), rules).captured_at is None

@@ -59,13 +59,24 @@ def test_what_dated_the_images_is_counted_over_the_dates():
     assert "Images dated by exif_original 1 000, name 5, nothing 5, implausible 1" in lines_of(render_status(rows))
 
 
+def test_times_that_cannot_be_read_and_a_collection_without_dates_are_told():
+    shown = plain(render_status([PartitionStatus("images", UNDATED, 3, dated_by={"unreadable": 3}, unreadable=3)]))
+    assert "the manifest's time of 3 cannot be read" in shown
+    assert "No image has a date, so nothing is linked" in shown
+    assert "No image has a date" in plain(render_summary(replace(SUMMARY, dates=0, undated=3)))
+    assert "No image has a date" not in plain(render_summary(SUMMARY))
+
+
 def test_state_by_table_and_by_partition():
     lines = lines_of(render_status(STATUS))
     assert "images 2 partitions 1 005 up to date 6: corrupt 3, empty 3" in lines
     assert "clusters 1 partitions 40 2 stale, of 2 0" in lines
     assert "clusters 2024-01-02 - [new] images 0" in lines
     assert "images undated 5 up to date 4: empty 3, corrupt 1" in lines
-    assert "By partition" not in plain(render_status(STATUS, details=False))
+    short = plain(render_status(STATUS, details=False))
+    assert "By partition" not in short
+    assert "clusters 2024-01-01: cluster.method changed" in short.splitlines()
+    assert "2 more" not in short
 
 
 def test_an_empty_workspace():

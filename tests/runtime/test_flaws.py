@@ -1,5 +1,7 @@
 """Every flaw that a collection may have, in one collection, through a run: a row each, right or with a reason."""
 
+import os
+import shutil
 import struct
 import zlib
 from collections import Counter
@@ -15,12 +17,17 @@ from PIL import Image
 
 from pipeline import schemas
 from pipeline.compute.decoding import open_pixels
-from pipeline.errors import TooManyFailuresError
+from pipeline.errors import TooManyFailuresError, UserError
+from pipeline.reports.summary import render_status
+from pipeline.reports.text import plain
+from pipeline.runtime import listing
 from pipeline.runtime.context import Context
 from pipeline.runtime.engine import Engine, LocalEngine
 from pipeline.runtime.progress import LineReporter
 from pipeline.runtime.run import Request, run
 from pipeline.runtime.survey import summarize, survey
+from tests.collections import small
+from tests.commands import imagetracks, run_arguments
 from tests.killing import fragment_rows
 from tests.pictures import exif, photo, quadrants, saved
 from tests.runtime.runs import config_of, no_engine, open_read, run_local, tables
@@ -217,6 +224,46 @@ def _assert_counted(context: Context) -> None:
     assert status == expected
 
 
+def test_times_of_a_manifest_that_cannot_be_read_are_told_and_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    photos = broken(tmp_path / "photos", 0, whole=3)
+    lines = ["path,captured_at", "whole000.jpg,2024-05-01", "whole001.jpg,05/01/2024", "whole002.jpg,soon"]
+    (tmp_path / "m.csv").write_text("\n".join(lines))
+    run_local(photos, tmp_path / "ws", manifest=tmp_path / "m.csv")
+    assert "2 of 3 values of 'captured_at' are no time, e.g. '05/01/2024' in row 2" in caplog.text
+    shown = plain(render_status(survey(open_read(tmp_path / "ws"))))
+    assert "Images dated by unreadable 2, metadata 1; the manifest's time of 2 cannot be read" in shown
+    details = sorted(str(row["detail"]) for row in by_name(tmp_path / "ws").values())
+    assert details == ["None", "no time in the manifest: '05/01/2024'", "no time in the manifest: 'soon'"]
+
+
+def test_images_of_a_folder_that_cannot_be_listed_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    photos = small(tmp_path / "photos", subjects=2)
+    run_local(photos.root, tmp_path / "ws")
+    expected, scan = tables(tmp_path / "ws"), os.scandir
+
+    def refusing(folder: str) -> Any:  # the tests may run as one whom nothing is refused
+        if str(folder).endswith("card1"):
+            raise PermissionError(13, "Permission denied", folder)
+        return scan(folder)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(listing.os, "scandir", refusing)
+        drop = "ingest.on_vanished=drop"
+        run_local(photos.root, tmp_path / "ws", drop)
+        assert "a folder cannot be listed, what is known of its images stays" in caplog.text
+        assert run_local(photos.root, tmp_path / "ws", drop, make_engine=no_engine).done.total() == 0
+        with pytest.raises(UserError, match="every image has to be read again, and 1 folders cannot be listed"):
+            run_local(photos.root, tmp_path / "ws", "ingest.image_px=300")
+    assert tables(tmp_path / "ws") == expected
+    shutil.rmtree(photos.root / "card1")
+    run_local(photos.root, tmp_path / "ws", drop)
+    assert sum(rows.num_rows for rows in tables(tmp_path / "ws")["images"].values()) == len(photos.identity) // 2
+
+
 def broken(root: Path, count: int, whole: int = 0) -> Path:
     root.mkdir()
     for number in range(count):
@@ -245,5 +292,8 @@ def test_a_few_failures_stop_nothing(tmp_path: Path) -> None:
 
 
 def test_less_than_twenty_may_all_fail(tmp_path: Path) -> None:
-    run_local(broken(tmp_path / "photos", 19), tmp_path / "ws")
+    photos = broken(tmp_path / "photos", 19)
+    run_local(photos, tmp_path / "ws")
     assert summarize(open_read(tmp_path / "ws")).failed == {"not_an_image": 19}
+    again = imagetracks(*run_arguments(photos, tmp_path / "ws")).stdout
+    assert "Nothing to do: no image has a vector" in again  # and `status` says of the dates: not computed yet

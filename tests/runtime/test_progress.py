@@ -5,7 +5,7 @@ import re
 
 from rich.console import Console
 
-from pipeline.runtime.progress import BarReporter, LineReporter, reporter_for
+from pipeline.runtime.progress import BarReporter, LineReporter, _rate, reporter_for
 
 
 def test_a_terminal_gets_a_bar_a_stage_with_count_rate_failures_and_time() -> None:
@@ -20,8 +20,8 @@ def test_a_terminal_gets_a_bar_a_stage_with_count_rate_failures_and_time() -> No
         reporter.advance(6)
         reporter.finish()
     shown = re.sub(r"\x1b\[[0-9?]*[a-zA-Z]", "", screen.getvalue())
-    assert re.search(r"images .* 4/10 +images +\d+ images/s 1 failed \d+:\d\d left", shown)
-    assert re.search(r"images .* 10/10 +images +\d+ images/s 1 failed in \d+:\d\d", shown)
+    assert re.search(r"images .* 4/10 +images +\d+/s 1 failed \d+:\d\d left", shown)
+    assert re.search(r"images .* 10/10 +images +\d+/s 1 failed in \d+:\d\d", shown)
 
 
 def test_a_log_gets_lines_without_control_characters() -> None:
@@ -32,6 +32,11 @@ def test_a_log_gets_lines_without_control_characters() -> None:
         reporter.start("images", 10, "images")
         reporter.advance(10, 2)
         reporter.finish()
-    first, last = log.getvalue().splitlines()
-    assert first == "images: 10 images"
-    assert re.fullmatch(r"images: 10 of 10 images, \d+\.\d/s, 2 failed, \d+\.\d s", last)
+        reporter.start("projection", 1, "models")
+    first, last, one = log.getvalue().splitlines()
+    assert (first, one) == ("images: 10 images", "projection: 1 model")
+    assert re.fullmatch(r"images: 10 of 10 images, \d+/s, 2 failed, \d+\.\d s", last)
+
+
+def test_a_slow_stage_has_a_rate_too() -> None:
+    assert [_rate(one) for one in (36.4, 2.44, 0.2, 0.001)] == ["36/s", "2.4/s", "12/min", "4/h"]

@@ -113,7 +113,7 @@ def test_a_version_changes_with_the_content_and_only_then(tmp_path: Path) -> Non
 def test_a_name_in_a_legacy_encoding_is_listed_with_escapes_and_read(tmp_path: Path) -> None:
     put(tmp_path, "a.jpg")
     Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.jpg")).write_bytes(IMAGE)
-    objects, filesystem = list_collection(str(tmp_path), None, DEFAULT)
+    objects, filesystem, _ = list_collection(str(tmp_path), None, DEFAULT)
     assert objects["key"].to_pylist() == ["a.jpg", "caf\\xe9.jpg"]
     assert fetch(objects, filesystem, 2)["reason"].to_pylist() == [None, None]
 
@@ -192,14 +192,14 @@ def test_uris_may_lie_anywhere_and_within_the_root_have_its_keys(tmp_path: Path)
     put(tmp_path / "other", "c.jpg")
     places = ["a.jpg", f"file://{tmp_path}/root/b.jpg", str(tmp_path / "other/c.jpg")]
     manifest = written(tmp_path / "m.jsonl", "\n".join(json.dumps({"uri": place}) for place in places))
-    objects, filesystem = list_collection(str(tmp_path / "root"), str(manifest), ANYWHERE)
+    objects, filesystem, _ = list_collection(str(tmp_path / "root"), str(manifest), ANYWHERE)
     assert objects["key"].to_pylist() == ["a.jpg", "b.jpg", f"file://{tmp_path}/other/c.jpg"]
     assert fetch(objects, filesystem, 2)["bytes"].to_pylist() == [IMAGE] * 3
 
 
 def test_an_absent_object_is_a_row_unless_all_are(tmp_path: Path) -> None:
     put(tmp_path, "a.jpg")
-    objects, filesystem = list_collection(
+    objects, filesystem, _ = list_collection(
         str(tmp_path), str(written(tmp_path / "m.csv", "path\na.jpg\nb.jpg\n")), DEFAULT
     )
     assert objects["object_version"][1].as_py() == "absent"
