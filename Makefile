@@ -54,6 +54,7 @@ lint: $(INSTALLED) ## ruff and mypy --strict
 bench: $(INSTALLED) ## Speed: ratios against hand-written loops, side by side in one run; what linking a year costs
 	$(BIN)/python -m tests.bench.bench_fingerprint
 	$(BIN)/python -m tests.bench.bench_pipeline
+	$(BIN)/python -m tests.bench.bench_clustering
 	$(BIN)/python -m tests.bench.bench_linking
 
 bench-quality: $(INSTALLED) ## Quality: tracks and clusters beside baselines, on all sets and simulated worlds (FULL=1: 20 000 decisions each)

@@ -58,6 +58,8 @@ _MAJORITY = 0.5
 _GRID_STEP = 0.15
 """Of the logarithm of the cut: well below ``_CUT_SPREAD``, so that the sum over the grid is an integral."""
 _ITERATIONS = 8
+_BLOCK_NUMBERS = 1 << 22
+"""Cuts times lines that are fitted at a time, 32 MB an array: bounds memory, has no influence on the result."""
 _FLOOR = 1e-3
 """Cosine distances below (angles under 2.6 degrees) are not told apart: file formats move vectors by as much."""
 _LONGEST_GAP = 6.0
@@ -109,15 +111,14 @@ def isolated_branches(tree: Float64s) -> Bools:
     nothing = np.zeros(len(tree), dtype=bool)
     if len(tree) < 2:
         return nothing
-    fit = _fit(lines, _grid(lines))
-    if logsumexp(fit.evidence) - np.log(len(fit.evidence)) < _STRONG:
+    evidence, fit = _best_fit(lines)
+    if evidence < _STRONG:
         return nothing
-    best = int(np.argmax(fit.evidence))
-    chosen = _most_probable(lines, fit.stop[best] + fit.odds[best], fit.go_on[best])
+    chosen = _most_probable(lines, fit.stop[0] + fit.odds[0], fit.go_on[0])
     if lines.size[chosen].sum() >= _MAJORITY * (len(tree) + 1):
         return chosen
     # As many chances as lines: an ordinary line passes less than once a date (Bonferroni).
-    alone = np.where(fit.odds[best] > np.log(len(tree)), fit.odds[best], -np.inf)
+    alone = np.where(fit.odds[0] > np.log(len(tree)), fit.odds[0], -np.inf)
     return _most_probable(lines, alone, np.zeros(len(tree)))
 
 
@@ -157,6 +158,22 @@ def _waves(children: Int64s) -> list[Int64s]:
 def _grid(lines: _Lines) -> Float64s:
     """Cuts from the lowest merges (but the last few hundredths) to above the root."""
     return np.arange(np.quantile(lines.height, 0.02), lines.height[-1] + _GRID_STEP, _GRID_STEP)
+
+
+def _best_fit(lines: _Lines) -> tuple[float, _Fit]:
+    """The log of the mean evidence over the grid, and the fit at its best cut (the first of the best)."""
+    cuts = _grid(lines)
+    step = max(_BLOCK_NUMBERS // len(lines.gap), 1)
+    evidence: list[Float64s] = []
+    best: _Fit | None = None
+    for start in range(0, len(cuts), step):
+        fit = _fit(lines, cuts[start : start + step])
+        top = int(np.argmax(fit.evidence))
+        evidence.append(fit.evidence)
+        if best is None or fit.evidence[top] > best.evidence[0]:
+            best = _Fit(*(values[top : top + 1].copy() for values in (fit.evidence, fit.odds, fit.stop, fit.go_on)))
+    assert best is not None  # noqa: S101 - a grid has at least one cut
+    return float(logsumexp(np.concatenate(evidence)) - np.log(len(cuts))), best
 
 
 def _fit(lines: _Lines, cuts: Float64s) -> _Fit:

@@ -1,5 +1,6 @@
 import hashlib
 import resource
+import sys
 
 import numpy as np
 import pyarrow as pa
@@ -7,6 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from pipeline import schemas
+from pipeline.errors import UserError
 from pipeline.stages.cluster import cluster
 from pipeline.stages.cluster_params import ClusterParams
 from pipeline.stages.date_tables import DateTables
@@ -19,9 +21,13 @@ DATE = "2024-05-01"
 EVERY_METHOD = [
     ClusterParams(),
     ClusterParams(method="kmeans", num_clusters=3),
+    ClusterParams(method="kmeans", num_clusters=3, spherical=False, restarts=2, train_points=0),
     ClusterParams(method="agglomerative", num_clusters=3),
     ClusterParams(method="agglomerative", similarity=0.7),
     ClusterParams(method="agglomerative", similarity=0.7, dense_below=0),
+    ClusterParams(method="agglomerative", linkage="ward", num_clusters=3),
+    ClusterParams(method="agglomerative", linkage="complete", sim=0.9, dense_below=0),
+    ClusterParams(method="agglomerative", linkage="single", distance=0.5, metric="euclidean", dense_below=0),
     ClusterParams(method="components", similarity=0.7),
     ClusterParams(method="chinese_whispers", similarity=0.7),
     # scikit-learn and leidenalg take seconds to import.
@@ -68,16 +74,48 @@ def test_identical_images_are_one_cluster(params: ClusterParams, value: float, c
 
 
 @pytest.mark.parametrize("params", EVERY_METHOD, ids=lambda p: p.method)
-def test_order_and_scale_carry_no_information(params: ClusterParams) -> None:
+def test_order_splits_scale_and_repetition_carry_no_information(params: ClusterParams) -> None:
     vectors, _ = planted([4] * 8 + [1] * 4, scatter=0.1, seed=1)
     rows = a_date(vectors)
     assignments, clusters = clustered(rows, params)
     shuffled = rows.take(np.random.default_rng(0).permutation(len(vectors)))
-    again, clusters_again = clustered(shuffled, params)
-    assert again.equals(assignments)
-    assert clusters_again.equals(clusters)
+    split = pa.concat_tables([shuffled.slice(0, 7), shuffled.slice(7, 1), shuffled.slice(8)])
+    for again in (rows, shuffled, split):
+        assert [a.equals(b) for a, b in zip(clustered(again, params), (assignments, clusters), strict=True)] == [
+            True
+        ] * 2
     scaled, _ = clustered(pa.table({"image_id": rows["image_id"], "vector": to_column(vectors * 37)}), params)
     assert scaled["cluster_id"].equals(assignments["cluster_id"])
+
+
+@pytest.mark.parametrize("params", EVERY_METHOD, ids=lambda p: p.method)
+def test_images_that_have_nothing_in_common_stay_apart_or_are_noise(params: ClusterParams) -> None:
+    """Orthogonal: no two are alike, so only a method that is told how many clusters there are may join any."""
+    assignments, clusters = clustered(a_date(np.eye(20, 24, dtype=np.float32)), params)
+    if params.num_clusters:
+        assert clusters.num_rows <= params.num_clusters
+    elif params.method != "leiden":  # of a graph in which all edges are alike it makes groups
+        assert clusters.num_rows == 20
+    assert assignments["cluster_id"].null_count == 0
+
+
+@pytest.mark.slow
+def test_noise_is_kept_marked_and_left_out_of_reports() -> None:
+    vectors, _ = planted([10, 10, 1, 1, 1], scatter=0.05, seed=4)
+    params = ClusterParams(method="dbscan", similarity=0.8, min_cluster_size=2)
+    assignments, clusters = clustered(a_date(vectors), params)
+    rows = clusters.to_pylist()
+    assert (
+        sorted((row["num_images"], row["noise"], row["reported"]) for row in rows)
+        == [(1, True, False)] * 3 + [(10, False, True)] * 2
+    )
+    assert sum(assignments["noise"].to_pylist()) == 3
+
+
+def test_leiden_without_its_packages_is_a_mistake_to_mend(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "igraph", None)
+    with pytest.raises(UserError, match=r"leiden needs .*\ninstall imagetracks\[leiden\]"):
+        clustered(a_date(planted([3, 3], scatter=0.1, seed=0)[0]), ClusterParams(method="leiden"))
 
 
 def test_the_tables_of_planted_subjects() -> None:
