@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.runtime.runs import no_engine, run_local, tables
+from tests.runtime.runs import no_engine, tables
 from tests.runtime.test_late import Album
 
 pytestmark = pytest.mark.slow
