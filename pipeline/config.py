@@ -9,6 +9,7 @@ from pipeline.params import Params
 from pipeline.resources import Resources
 from pipeline.settings import read_settings
 from pipeline.stages.cluster_params import ClusterParams
+from pipeline.stages.constraints import VerdictsParams
 from pipeline.stages.fingerprint import FingerprintParams
 from pipeline.stages.geometry import GeometryParams
 from pipeline.stages.ingest_params import IngestParams
@@ -45,6 +46,7 @@ class Config(Params):
     map: MapParams = _section(MapParams, "Two-dimensional maps to look at.")
     link: LinkParams = _section(LinkParams, "Linking clusters from date to date.")
     looks: LooksParams = _section(LooksParams, "How a track's look changes.")
+    verdicts: VerdictsParams = _section(VerdictsParams, "What people say of images.")
     naming: NamingParams = _section(NamingParams, "Published ids.")
     resources: Resources = _section(Resources, "What a run may use; nothing here changes a result.")
 

@@ -12,7 +12,7 @@ from pipeline.schema import ID, Column, Table, vector_type
 from pipeline.schema import IMAGE_ID as _IMAGE_ID
 from pipeline.schema import list_type as _list
 from pipeline.schemas_of_choosing import COLLECTION_MAP, MAP, TRIALS
-from pipeline.schemas_of_history import ALIASES, CHANGES, REGISTRY
+from pipeline.schemas_of_history import ALIASES, CHANGES, REGISTRY, VERDICTS
 
 __all__ = [
     "ALIASES",
@@ -21,6 +21,7 @@ __all__ = [
     "CHANGES",
     "CLUSTERS",
     "COLLECTION_MAP",
+    "CONSTRAINTS",
     "EVENTS",
     "FINGERPRINTS",
     "IMAGES",
@@ -41,6 +42,7 @@ __all__ = [
     "TRACK_SUMMARY",
     "TRIALS",
     "UNDATED",
+    "VERDICTS",
     "Column",
     "Table",
     "vector_type",
@@ -109,6 +111,19 @@ IMAGES = Table(
             "What the decoder or the store said of a failure, or a time set aside.",
             True,
         ),
+    ),
+)
+
+CONSTRAINTS = Table(
+    "constraints",
+    "An image of which verdicts speak, or that is one of several regions of a photograph.",
+    "images",
+    ("image_id",),
+    (
+        _IMAGE_ID,
+        Column("photograph", pa.string(), "The photograph that it is one of several regions of.", True),
+        Column("subject", ID, "What it shows: the smallest image_id of those that are said to be the same.", True),
+        Column("other_subjects", _list(ID), "Subjects that it is said not to show."),
     ),
 )
 
@@ -296,6 +311,7 @@ LINK_STATE = Table(
         Column(
             "bank_vectors", _list(pa.float32()), "Row-major exemplars x dimensions: the exemplars' projected vectors."
         ),
+        Column("subjects", _list(ID), "What it is known to show, by verdicts on its images."),
     ),
 )
 
@@ -407,6 +423,8 @@ TRACK_SUMMARY = Table(
 
 TABLES = (
     IMAGES,
+    VERDICTS,
+    CONSTRAINTS,
     FINGERPRINTS,
     PROJECTION,
     COORDINATES,

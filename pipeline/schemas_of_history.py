@@ -4,6 +4,23 @@ import pyarrow as pa
 
 from pipeline.schema import ID, IMAGE_ID, Column, Table
 
+VERDICTS = Table(
+    "verdicts",
+    "What a person said of two images.",
+    "images",
+    ("image_id", "other_image_id"),
+    (
+        Column("image_id", ID, "An image."),
+        Column("other_image_id", ID, "Another one, whose id is larger."),
+        Column("verdict", pa.string(), "same or different: whether they show one subject."),
+        Column("who", pa.string(), "Who said so.", True),
+        Column("when", pa.string(), "When, in that person's words.", True),
+        Column("note", pa.string(), "Why.", True),
+    ),
+    partition_key="name",
+    history=True,
+)
+
 REGISTRY = Table(
     "registry",
     "A published id: history that is kept, for it cannot be computed again.",

@@ -20,7 +20,7 @@ from pipeline.parts import Staged
 from pipeline.runtime.context import Context
 from pipeline.runtime.engine import Call
 from pipeline.runtime.staleness import parameters, why_stale
-from pipeline.runtime.steps import REGISTRY, plan_date, run_stage, stage_dates
+from pipeline.runtime.steps import CURRENT, plan_date, run_stage, stage_dates
 from pipeline.schemas import Table
 from pipeline.stages import naming
 from pipeline.stages.catalog import TRACKS
@@ -92,7 +92,7 @@ def run_naming(context: Context) -> None:
         return
     context.workspace.begin()
     stores = tuple(context.store(table) for table in TABLES)
-    registry = stores[-1].partitions.get(REGISTRY)
+    registry = stores[-1].partitions.get(CURRENT)
     if registry is not None:
         _drop_unfinished(stores[:-1], registry.inputs["run"])
     context.reporter.start("naming", 1, "registries")
@@ -102,7 +102,7 @@ def run_naming(context: Context) -> None:
         facts = _facts(context.run, registry, named.renamed)
         for store, staged in zip(stores, named.staged, strict=True):
             if store is stores[-1]:
-                store.commit(REGISTRY, staged, {**naming_inputs(context), **facts})
+                store.commit(CURRENT, staged, {**naming_inputs(context), **facts})
             elif staged is not None:
                 store.commit(context.run, staged, {"version": str(VERSION)})
         context.churn.update(named.churn)
@@ -135,7 +135,7 @@ def finish(context: Context) -> None:
 
 def why_unnamed(context: Context) -> str | None:
     """Why a run would name the tracks, for a person; None where there is nothing to name, or it is named."""
-    manifest = context.store(schemas.REGISTRY).partitions.get(REGISTRY)
+    manifest = context.store(schemas.REGISTRY).partitions.get(CURRENT)
     if manifest is None and not context.store(schemas.LINK_DECISIONS).partitions:
         return None
     if manifest is None:
@@ -180,7 +180,7 @@ def name_tracks(  # noqa: PLR0913  (what a call hands over, and its resources)
     staged = (
         aliases.stage(run, [named.alias_rows()], part_bytes) if named.aliases else None,
         changes.stage(run, _chained(first, rows), part_bytes) if first is not None else None,
-        current.stage(REGISTRY, [named.registry], part_bytes),
+        current.stage(CURRENT, [named.registry], part_bytes),
     )
     return Named(staged, tuple(renamed), {**named.churn, **moved})
 
@@ -207,7 +207,7 @@ def _changes(task: Task, named: Naming, moved: Counter[str], dates: list[str]) -
 def _task(context: Context) -> Task:
     """Which dates are not as they were published: their images' clusters or links are others, or they are gone."""
     tracks, registry = context.store(schemas.TRACKS), context.store(schemas.REGISTRY)
-    manifest = registry.partitions.get(REGISTRY)
+    manifest = registry.partitions.get(CURRENT)
     published = set() if manifest is None else _as_published(context)
     changed, rest = list[Day](), list[Day]()
     for date in sorted({*tracks.partitions, *context.store(schemas.LINK_DECISIONS).partitions} - {schemas.UNDATED}):
@@ -215,7 +215,7 @@ def _task(context: Context) -> Task:
         assigned = _place(context, schemas.ASSIGNMENTS, date, _ASSIGNED)
         day = Day(date, before, assigned, _place(context, schemas.LINK_DECISIONS, date, _DECIDED))
         (rest if date in published else changed).append(day)
-    known = _place(context, schemas.REGISTRY, REGISTRY, tuple(schemas.REGISTRY.names))
+    known = _place(context, schemas.REGISTRY, CURRENT, tuple(schemas.REGISTRY.names))
     return Task(known, tuple(changed), tuple(rest))
 
 

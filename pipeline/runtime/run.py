@@ -14,6 +14,7 @@ from pipeline.runtime.fit import run_projection
 from pipeline.runtime.ingest import run_ingest
 from pipeline.runtime.naming import finish, run_naming
 from pipeline.runtime.steps import run_stage
+from pipeline.runtime.verdicts import run_verdicts
 from pipeline.stages.catalog import NAMED_STAGES, UNNAMED_STAGES
 from pipeline.stages.fingerprint import extractor_digest, min_side
 from pipeline.storage import redact
@@ -61,6 +62,7 @@ def _run(request: Request, config: Config, make_engine: Callable[[], Engine], re
         run_ingest(context, request.collection, request.manifest)
         run_fingerprints(context)
         run_projection(context, request.refit)
+        run_verdicts(context)
         for stage in UNNAMED_STAGES:
             run_stage(context, stage)
         run_naming(context)

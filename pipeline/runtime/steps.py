@@ -18,8 +18,8 @@ from pipeline.schemas import Table
 from pipeline.stages.catalog import Read, Stage
 from pipeline.tablestore import Manifest, TableStore
 
-REGISTRY = "current"
-"""The one partition of ``registry``."""
+CURRENT = "current"
+"""The one partition of a table that is not parted by date."""
 
 _ROWS_PER_BATCH = 1 << 18
 
@@ -191,6 +191,8 @@ def _source(context: Context, read: Read, dates: list[str], index: int) -> Sourc
     store = context.store(read.table)
     wanted = _wanted(context, read, dates, index)
     found = tuple((name, store.partitions[name]) for name in wanted if name in store.partitions)
+    if read.optional:  # nothing is nothing, whether a partition says so or there is none
+        found = tuple((name, manifest) for name, manifest in found if manifest.rows)
     names = names_of(store, dates[index]) if read.where == "names" else None
     return Source(store, read.columns, found, read.where in ("before", "after"), names)
 
@@ -200,8 +202,10 @@ def _wanted(context: Context, read: Read, dates: list[str], index: int) -> list[
     if read.where == "model":
         current = context.store(read.table).extra.get("model")
         return [current] if current else []
+    if read.where == "current":
+        return [CURRENT]
     if read.where == "names":
-        return [] if dates[index] == schemas.UNDATED else [REGISTRY]
+        return [] if dates[index] == schemas.UNDATED else [CURRENT]
     reach = context.config.link.max_gap + 1
     return {
         "same": dates[index : index + 1],
@@ -216,7 +220,7 @@ def names_of(registry: TableStore, date: str) -> str:
 
     That is which registry it is, and the last run that gave a track of the date another name.
     """
-    manifest = registry.partitions.get(REGISTRY)
+    manifest = registry.partitions.get(CURRENT)
     if manifest is None or date == schemas.UNDATED:
         return ""
     renamed = json.loads(manifest.inputs["renamed"])

@@ -15,7 +15,7 @@ from pipeline.runtime.fit import why_refit
 from pipeline.runtime.ingest import image_inputs
 from pipeline.runtime.naming import why_unnamed
 from pipeline.runtime.staleness import why_stale
-from pipeline.runtime.steps import REGISTRY, params_of, plan_date, reads, stage_dates
+from pipeline.runtime.steps import CURRENT, params_of, plan_date, reads, stage_dates
 from pipeline.schemas import Table
 from pipeline.stages.catalog import NAMED_STAGES, UNNAMED_STAGES, Stage
 from pipeline.stages.ingest import UNREADABLE
@@ -131,10 +131,10 @@ def _naming(seen: _Seen) -> None:
     context = seen.context
     links = [(schemas.LINK_DECISIONS, date) for date in context.store(schemas.LINK_DECISIONS).partitions]
     if links or context.store(schemas.REGISTRY).partitions:
-        seen.add(schemas.REGISTRY, REGISTRY, why_unnamed(context), seen.waits(links))
-    for table in (schemas.ALIASES, schemas.CHANGES):
-        for run in context.store(table).partitions:
-            seen.add(table, run, None)
+        seen.add(schemas.REGISTRY, CURRENT, why_unnamed(context), seen.waits(links))
+    for table in (schemas.VERDICTS, schemas.ALIASES, schemas.CHANGES):
+        for partition in context.store(table).partitions:
+            seen.add(table, partition, None)
 
 
 def _vanished(store: TableStore, partition: str, manifest: Manifest | None) -> int:

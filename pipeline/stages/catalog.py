@@ -52,15 +52,16 @@ class Read:
     """A table a stage reads, and only these columns of it: a change elsewhere does not make the stage stale.
 
     ``where``: the ``same`` date; the current ``model``; the ``previous`` date; up to ``link.max_gap + 1`` dates
-    ``before`` or ``after`` it; the ``names`` that its
-    tracks have (the whole registry is read, but only another name of a track of this date makes the stage stale).
-    ``when``: whether it is read under a config; what is not read is in no digest.
+    ``before`` or ``after`` it; the one partition of a table without dates (``current``); the ``names`` that its tracks
+    have (the whole registry is read, but only another name of a track of this date makes the stage stale).
+    ``optional``: the stage does without; no rows are then the same as no partition.  ``when``: whether it is read under
+    a config; what is not read is in no digest.
     """
 
     name: str
     table: Table
     columns: tuple[str, ...]
-    where: Literal["same", "model", "previous", "before", "after", "names"] = "same"
+    where: Literal["same", "model", "previous", "before", "after", "names", "current"] = "same"
     optional: bool = False
     when: When = always
 
@@ -92,6 +93,12 @@ class Stage:
 
 
 # Functions of the form Run; not every one needs every argument.
+
+
+def _constraints(date: str, tables: Tables, params: Any, threads: int, gpu: bool) -> tuple[pa.Table, ...]:  # noqa: ARG001
+    from pipeline.stages.constraints import constraints
+
+    return (constraints(tables["images"], tables["verdicts"]),)
 
 
 def _neighbors(date: str, tables: Tables, params: Any, threads: int, gpu: bool) -> tuple[pa.Table, ...]:  # noqa: ARG001
@@ -127,11 +134,16 @@ def _map(date: str, tables: Tables, params: Any, threads: int, gpu: bool) -> tup
 
 
 def _link(date: str, tables: Tables, params: Any, threads: int, gpu: bool) -> tuple[pa.Table, ...]:  # noqa: ARG001
+    from pipeline.stages.constraints import of_clusters
     from pipeline.stages.exemplars import exemplars
     from pipeline.stages.link import link_date
 
     shown = exemplars(tables["clusters"], tables["fingerprints"], tables["model"])
-    result = link_date(date, tables["clusters"], shown, tables["states"], tables["calibration"], params)
+    known = None
+    if tables["constraints"] is not None:
+        known = of_clusters(tables["constraints"], tables["assignments"])
+    given = (tables["clusters"], shown, tables["states"], tables["calibration"])
+    result = link_date(date, *given, params, known=known)
     return (result.links, result.events, result.link_state, result.calibration)
 
 
@@ -183,6 +195,20 @@ GEOMETRY = Stage(
     wanted=_moves,
 )
 
+_CONSTRAINTS = Read("constraints", schemas.CONSTRAINTS, tuple(schemas.CONSTRAINTS.names), optional=True)
+
+CONSTRAINTS = Stage(
+    name="constraints",
+    version=1,
+    section=None,
+    reads=(
+        Read("images", schemas.IMAGES, ("image_id", "uri", "region")),
+        Read("verdicts", schemas.VERDICTS, tuple(schemas.VERDICTS.names), "current", optional=True),
+    ),
+    writes=(schemas.CONSTRAINTS,),
+    run=_constraints,
+)
+
 NEIGHBORS = Stage(
     name="neighbors",
     version=1,
@@ -214,7 +240,7 @@ CLUSTER = Stage(
     name="cluster",
     version=4,
     section="cluster",
-    reads=(_FINGERPRINTS, _MODEL, _COORDINATES, _NEIGHBORS, _LINKAGE),
+    reads=(_FINGERPRINTS, _MODEL, _COORDINATES, _NEIGHBORS, _LINKAGE, _CONSTRAINTS),
     writes=(schemas.ASSIGNMENTS, schemas.CLUSTERS, schemas.TRIALS),
     run=_cluster,
     rows_as={"assignments": "fingerprints"},
@@ -234,7 +260,7 @@ MAP = Stage(
 
 LINK = Stage(
     name="link",
-    version=3,
+    version=4,
     section="link",
     reads=(
         Read(
@@ -244,6 +270,8 @@ LINK = Stage(
         ),
         _FINGERPRINTS,
         _MODEL,
+        Read("assignments", schemas.ASSIGNMENTS, ("image_id", "cluster_id")),
+        _CONSTRAINTS,
         Read("states", schemas.LINK_STATE, tuple(schemas.LINK_STATE.names), "before"),
         Read("calibration", schemas.CALIBRATION, tuple(schemas.CALIBRATION.names), "previous", optional=True),
     ),
@@ -312,7 +340,7 @@ TRACK_SUMMARY = Stage(
     undated=False,
 )
 
-UNNAMED_STAGES = (GEOMETRY, NEIGHBORS, LINKAGE, CLUSTER, MAP, LINK)
+UNNAMED_STAGES = (GEOMETRY, CONSTRAINTS, NEIGHBORS, LINKAGE, CLUSTER, MAP, LINK)
 """Those before naming, in the order in which a run takes them."""
 
 NAMED_STAGES = (TRACKS, PUBLISH, LOOKS, TRACK_SUMMARY)

@@ -12,6 +12,7 @@ import pyarrow as pa
 from pipeline.schemas import ASSIGNMENTS, CLUSTERS, TRIALS
 from pipeline.stages.choose import choose
 from pipeline.stages.cluster_params import TREE_KEYS, ClusterParams
+from pipeline.stages.constraints import bonds
 from pipeline.stages.date_tables import DateTables, settings_of, task_of
 from pipeline.stages.projection import content_of
 from pipeline.stages.vectors import to_column
@@ -46,13 +47,17 @@ def cluster(
     every_id = pa.array(sorted(tables.fingerprints["image_id"].to_pylist()), type=pa.string())
     if not image_ids:
         return _assignments(every_id, {}), CLUSTERS.empty([("center", to_column(content).type)]), TRIALS.empty()
-    from pipeline.compute.clustering import NOISE, noise_alone
+    from pipeline.compute.clustering import NOISE, canonical_labels, noise_alone
+    from pipeline.compute.constraints import mend
     from pipeline.compute.describing import describe, exemplars, medoids, silhouettes
 
     _, task = task_of(tables, params, threads=threads, gpu=gpu)
     params, trials = _with_what_is_chosen(task, params)
     found = _labels(task, params)
     noise, labels = found == NOISE, noise_alone(found)
+    if tables.constraints is not None:
+        labels = canonical_labels(mend(content, labels, bonds(tables.constraints, image_ids)))
+        noise &= np.bincount(labels)[labels] == 1
     described = describe(content, labels, replace(task.search, unit=True))
     chosen = exemplars(content, labels, described.to_center, params.num_exemplars)
     ids = np.array(image_ids, dtype=object)

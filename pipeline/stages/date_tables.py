@@ -30,6 +30,7 @@ class DateTables:
         coordinates: ``schemas.COORDINATES``, where the config weighs metadata or time.
         linkage: ``schemas.LINKAGE``, for the method agglomerative; without it the tree is grown anew.
         images: ``schemas.IMAGES`` (image_id and captured_at are read), for imagecluster's mix.
+        constraints: ``schemas.CONSTRAINTS``, where there are any; obeyed whatever the method finds.
     """
 
     fingerprints: pa.Table
@@ -38,6 +39,7 @@ class DateTables:
     coordinates: pa.Table | None = None
     linkage: pa.Table | None = None
     images: pa.Table | None = None
+    constraints: pa.Table | None = None
 
 
 def task_of(

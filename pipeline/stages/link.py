@@ -1,7 +1,7 @@
 """Linking a date's clusters to the open tracks: the step of the fold over the dates."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -9,10 +9,13 @@ import pyarrow as pa
 from pydantic import Field
 
 from pipeline import schemas
+from pipeline.compute.constraints import Demands
 from pipeline.compute.linking.banks import keep
 from pipeline.params import Params
+from pipeline.stages.constraints import demands, subjects_of
 from pipeline.stages.link_tables import (
     DateClusters,
+    Floats,
     OpenTracks,
     calibration_rows,
     calibration_table,
@@ -56,13 +59,15 @@ class LinkResult:
     calibration: pa.Table
 
 
-def link_date(
+def link_date(  # noqa: PLR0913  (what the date's stage reads, its parameters)
     date: str,
     clusters: pa.Table,
     exemplars: pa.Table,
     states: Sequence[tuple[str, pa.Table]],
     calibration: pa.Table | None,
     params: LinkParams,
+    *,
+    known: Mapping[str, Sequence[Mapping[str, object]]] | None = None,
 ) -> LinkResult:
     """Link the clusters of ``date`` to the open tracks.
 
@@ -76,6 +81,7 @@ def link_date(
             are counted in these dates.  A track is open if it is in one of them; its newest row counts.
         calibration: the ``calibration`` table of the date before; None on the first date.
         params: the stage's parameters.
+        known: cluster -> the ``constraints`` of its images, where there are any; links obey them.
 
     Returns:
         Rows of this date's ``links`` (one per cluster), ``events``, ``link_state`` (one per track with a cluster) and
@@ -90,14 +96,24 @@ def link_date(
     similarity = best_pairs(found.looks, found.starts, open_tracks.bank, open_tracks.starts)
     memory = Memory.read(calibration_rows(calibration))
     rules = Rules(params.false_link_rate, params.candidates, params.allow == "many_to_one")
-    decisions = decide(similarity, open_tracks.gaps, memory, rules)
+    known = known or {}
+    asked = demands(known, found.ids, [set(row["subjects"]) for row in open_tracks.rows])
+    decisions = decide(asked.impose(similarity), open_tracks.gaps, memory, rules)
+    if not asked.empty:
+        decisions = _obeying(decisions, asked, similarity)
     links = [_link(date, i, found, open_tracks, decisions) for i in range(len(found.ids))]
     if not states:
         links = [{**link, "reason": "first date"} for link in links]
+    for i in np.flatnonzero(np.any(asked.must, axis=1)):
+        links[i]["reason"] = "same subject by a verdict"
     members = _members(found, decisions)
     for beside in (i for clusters in members for i in clusters[1:]):
         links[beside]["reason"] = "continues beside another cluster"
-    state = [_state(date, clusters, found, open_tracks, decisions, params.bank_size) for clusters in members]
+    state = [
+        _state(date, clusters, found, open_tracks, decisions, params.bank_size)
+        | {"subjects": _subjects(clusters, found, open_tracks, decisions, known)}
+        for clusters in members
+    ]
     ended = _ended(open_tracks, decisions, params.max_gap)
     turned = turnings(found, open_tracks, similarity, decisions.track)
     return LinkResult(
@@ -106,6 +122,16 @@ def link_date(
         link_state=table(schemas.LINK_STATE, state),
         calibration=calibration_table(decisions.memory.rows()),
     )
+
+
+def _obeying(decisions: "Decisions", asked: Demands, similarity: Floats) -> "Decisions":
+    """Decisions that obey, with the similarities that there are and not those that were imposed."""
+    track, probability = asked.enforce(decisions.track, decisions.probability)
+    seen = decisions.similarity.copy()
+    for i, j in enumerate(track.tolist()):
+        if j >= 0:
+            seen[i] = similarity[i, j]
+    return replace(decisions, track=track, probability=probability, similarity=seen)
 
 
 def _link(date: str, i: int, found: DateClusters, tracks: OpenTracks, decisions: "Decisions") -> dict[str, Any]:
@@ -175,6 +201,19 @@ def _state(
         "bank_dates": [dates[k] for k in kept],
         "bank_vectors": looks[kept].ravel(),
     }
+
+
+def _subjects(
+    clusters: Sequence[int],
+    found: DateClusters,
+    tracks: OpenTracks,
+    decisions: "Decisions",
+    known: Mapping[str, Sequence[Mapping[str, object]]],
+) -> list[str]:
+    """What the track of these clusters is known to show."""
+    j = int(decisions.track[clusters[0]])
+    shown = set() if j < 0 else set(tracks.rows[j]["subjects"])
+    return sorted(shown.union(*(subjects_of(known.get(found.ids[i], ()))[0] for i in clusters)))
 
 
 def _event(link: Mapping[str, Any]) -> dict[str, Any]:
