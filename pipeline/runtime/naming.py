@@ -129,7 +129,8 @@ def _drop_unfinished(stores: tuple[TableStore, ...], last: str) -> None:
 
 def finish(context: Context) -> None:
     """Publish what a killed run had named, before anything that it was named from changes."""
-    if context.store(schemas.REGISTRY).partitions and why_unnamed(context) is None:
+    committed = context.store(schemas.IMAGES).partitions and context.store(schemas.REGISTRY).partitions
+    if committed and why_unnamed(context) is None:
         run_stage(context, TRACKS)
 
 
