@@ -4,8 +4,6 @@ The date of a row lies in the partition path (``date=YYYY-MM-DD``) and in no col
 both places.  Rows are sorted by the key, and a key is unique within its partition.
 """
 
-from dataclasses import replace
-
 import pyarrow as pa
 
 from pipeline.schema import ID, Column, Table, vector_type
@@ -13,6 +11,7 @@ from pipeline.schema import IMAGE_ID as _IMAGE_ID
 from pipeline.schema import list_type as _list
 from pipeline.schemas_of_choosing import COLLECTION_MAP, MAP, TRIALS
 from pipeline.schemas_of_history import ALIASES, CHANGES, REGISTRY, VERDICTS
+from pipeline.schemas_of_linking import CALIBRATION, EVENTS, LINK_DECISIONS, LINK_EVENTS, LINK_STATE, LINKS
 
 __all__ = [
     "ALIASES",
@@ -50,11 +49,6 @@ __all__ = [
 
 UNDATED = "1900-01-01"
 """The partition of images without a date (Hive's own null partition breaks pandas)."""
-
-
-def _published(table: Table) -> tuple[Column, ...]:
-    """The columns of one of linking's tables with published ids in place of its own."""
-    return tuple(replace(one, name=one.name.replace("track_key", "track_id")) for one in table.columns)
 
 
 REGION = pa.struct([(side, pa.int32()) for side in ("x", "y", "width", "height")])
@@ -237,110 +231,6 @@ CLUSTERS = Table(
         Column("noise", pa.bool_(), "An image that the method put in no cluster."),
         Column("reported", pa.bool_(), "It has cluster.min_cluster_size members; reports leave out what has not."),
     ),
-)
-
-LINK_DECISIONS = Table(
-    "link_decisions",
-    "What linking decided of a cluster: that it continues a track, or begins one.",
-    "clustering",
-    ("cluster_id",),
-    (
-        Column("cluster_id", ID, "The cluster."),
-        Column("track_key", ID, "The track it belongs to."),
-        Column("previous_cluster_id", ID, "The track's cluster before this one; null at a birth.", True),
-        Column(
-            "gap_dates",
-            pa.int32(),
-            "Dates of the collection from the previous cluster to this one; 1 is the next date.",
-            True,
-        ),
-        Column("gap_days", pa.int32(), "Days from the previous cluster to this one.", True),
-        Column(
-            "similarity",
-            pa.float32(),
-            "Best cosine between an exemplar of the cluster and one of the track's bank.",
-            True,
-        ),
-        Column(
-            "score",
-            pa.float32(),
-            "The similarity after normalisation against the cluster's and the track's own lists.",
-            True,
-        ),
-        Column(
-            "probability", pa.float64(), "That this decision is right: the link, or for a birth that nothing continues."
-        ),
-        Column("runner_up_track_key", ID, "The next best track.", True),
-        Column("runner_up_margin", pa.float32(), "Score above the runner-up's.", True),
-        Column("reason", pa.string(), "Why it was decided so, from a fixed vocabulary."),
-    ),
-)
-
-LINK_EVENTS = Table(
-    "link_events",
-    "Something that happened to a track, as linking saw it.",
-    "clustering",
-    ("track_key", "kind", "cluster_id"),
-    (
-        Column("track_key", ID, "The track."),
-        Column("kind", pa.string(), "birth, continuation, gap, split, merge or end."),
-        Column("cluster_id", ID, "The cluster it shows in; for an end, the track's last cluster."),
-        Column("other_track_key", ID, "The track it split from, or merged with.", True),
-        Column("probability", pa.float64(), "That the event is real.", True),
-        Column("evidence", pa.string(), "The figures it rests on, as a sentence.", True),
-    ),
-)
-
-LINK_STATE = Table(
-    "link_state",
-    "A track that had a cluster on this date, as linking knew it after the date.",
-    "clustering",
-    ("track_key",),
-    (
-        Column("track_key", ID, "The track: 10 characters that derive from its first cluster, and from nothing else."),
-        Column("first_date", pa.date32(), "Its first date."),
-        Column("last_cluster_id", ID, "Its cluster of this date."),
-        Column("num_dates", pa.int32(), "Dates on which it was seen."),
-        Column("num_images", pa.int64(), "Images so far."),
-        Column("first_image_id", ID, "Representative image of its first date."),
-        Column("last_image_id", ID, "Representative image of this date."),
-        Column("first_center", _list(pa.float32()), "Center of its first cluster."),
-        Column("drift", pa.float32(), "1 - cosine of its first and its last center: 0 unchanged, 2 opposite."),
-        Column("bank_image_ids", _list(ID), "The exemplars it keeps, oldest first."),
-        Column("bank_dates", _list(pa.date32()), "The date of each exemplar."),
-        Column(
-            "bank_vectors", _list(pa.float32()), "Row-major exemplars x dimensions: the exemplars' projected vectors."
-        ),
-        Column("subjects", _list(ID), "What it is known to show, by verdicts on its images."),
-    ),
-)
-
-CALIBRATION = Table(
-    "calibration",
-    "A number of the score model that turned this date's scores into probabilities; fitted on earlier dates only.",
-    "clustering",
-    ("gap_bin", "parameter"),
-    (
-        Column("gap_bin", pa.int32(), "Gap in dates it holds for; 0: for all."),
-        Column("parameter", pa.string(), "Its name."),
-        Column("value", pa.float64(), "Its value."),
-    ),
-)
-
-LINKS = Table(
-    "links",
-    "A cluster's link to a track: the continuation of an earlier one, or a birth.",
-    "clustering",
-    LINK_DECISIONS.key,
-    _published(LINK_DECISIONS),
-)
-
-EVENTS = Table(
-    "events",
-    "Something that happened to a track.",
-    "clustering",
-    ("track_id", "kind", "cluster_id"),
-    _published(LINK_EVENTS),
 )
 
 LOOKS = Table(
