@@ -2,6 +2,7 @@
 
 import http.client
 import http.server
+import random
 import socket
 import struct
 import threading
@@ -38,6 +39,17 @@ Verdict = Callable[[Seen], str | None]
 answer; ``cut``: half of the answer's body; ``hang``: nothing for some seconds; ``late``: it is passed on after some
 seconds, whether or not its sender still waits.
 """
+
+
+def now_and_then(share: float, seed: int, *fates: str) -> Verdict:
+    """A seeded share of all requests meets one of the fates."""
+    dice, lock = random.Random(seed), threading.Lock()
+
+    def judge(_: Seen) -> str | None:
+        with lock:
+            return dice.choice(fates) if dice.random() < share else None
+
+    return judge
 
 
 @dataclass

@@ -21,6 +21,7 @@ from pipeline.stages.ingest_params import SourceParams
 from pipeline.storage import create, open_filesystem
 from tests.collections import Collection
 from tests.commands import environment, imagetracks, leftovers, message_of, run_arguments
+from tests.proxy import now_and_then, proxied
 from tests.runtime.runs import run_local, tables
 from tests.s3_server import S3Server, many_keys, s3_server
 
@@ -133,9 +134,16 @@ def test_a_second_run_reads_the_heads_and_writes_nothing(s3: S3Server, on_s3: Fi
 @pytest.mark.ray
 @pytest.mark.timeout(600)
 @pytest.mark.usefixtures("collection")
-def test_ray_workers_read_and_write_s3(on_folders: Path) -> None:
+def test_ray_workers_read_and_write_s3_through_what_networks_do(s3: S3Server, on_folders: Path) -> None:
     run = ["run", "-c", "s3://bucket/photos", "-w", "s3://bucket/ray", "--set", "resources.num_cpus=1"]
-    done = imagetracks(*run, seconds=400)
+    fates = ("SlowDown", "InternalError", "reset", "lost", "cut")
+    with proxied(s3.endpoint) as proxy:
+        proxy.judge = now_and_then(0.05, 0, *fates)
+        env = environment(AWS_ENDPOINT_URL=proxy.endpoint)
+        done = imagetracks(*run, "--set", "resources.retries=12", env=env, seconds=400)
+    assert {fate for fate, _ in proxy.done} == set(fates)
+    assert any(seen.is_image() for _, seen in proxy.done)
+    assert any(seen.is_write() for _, seen in proxy.done)
     assert done.returncode == 0, done.stderr
     assert comparable("s3://bucket/ray") == comparable(on_folders)
     assert leftovers("s3://bucket/ray") == []

@@ -5,13 +5,14 @@ that the next run continues.
 """
 
 import itertools
-import random
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event, Lock
 
+import fsspec
 import pyarrow as pa
 import pytest
 
@@ -21,14 +22,15 @@ from pipeline.lease import Lease
 from pipeline.runtime.fetching import fetch
 from pipeline.runtime.sources import list_collection
 from pipeline.s3 import S3, GaveUpError
-from pipeline.schemas import ASSIGNMENTS
+from pipeline.schemas import ASSIGNMENTS, UNDATED
 from pipeline.stages.ingest_params import SourceParams
 from pipeline.storage import open_filesystem
 from pipeline.tablestore import TableStore
 from tests.collections import DATES, Collection
 from tests.commands import environment, imagetracks, leftovers, message_of, run_arguments
-from tests.proxy import Proxy, Seen, proxied
+from tests.proxy import Proxy, Seen, now_and_then, proxied
 from tests.runtime.runs import run_local, tables
+from tests.runtime.test_flaws import DAY, FLAWED, LIMIT, WHOLE, good
 from tests.s3_server import S3Server, forget_connections, s3_server
 
 pytestmark = pytest.mark.slow
@@ -77,24 +79,18 @@ def run(workspace: str, *overrides: str, collection: str = "s3://bucket/photos")
     run_local(collection, workspace, *overrides)
 
 
-def now_and_then(share: float, seed: int, *fates: str) -> Callable[[Seen], str | None]:
-    """A seeded share of all requests meets one of the fates."""
-    dice, lock = random.Random(seed), Lock()
-
-    def judge(_: Seen) -> str | None:
-        with lock:
-            return dice.choice(fates) if dice.random() < share else None
-
-    return judge
-
-
-def test_a_run_comes_through_all_that_passes(proxy: Proxy, undisturbed: dict[str, dict[str, pa.Table]]) -> None:
-    proxy.judge = now_and_then(0.25, 0, "SlowDown", "InternalError", "reset", "lost", "cut")
+def test_a_run_comes_through_all_that_passes(
+    proxy: Proxy, undisturbed: dict[str, dict[str, pa.Table]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The listing, images, parts, manifests and heads; also where the store says nothing at all."""
+    monkeypatch.setitem(fsspec.config.conf, "s3", {"config_kwargs": {"read_timeout": 0.5}})
+    fates = ("SlowDown", "InternalError", "reset", "lost", "cut")
+    proxy.judge = now_and_then(0.25, 0, *fates, *fates, "hang")
     run("s3://bucket/rough", "resources.retries=12")
-    met = {fate for fate, _ in proxy.done}
-    assert met == {"SlowDown", "InternalError", "reset", "lost", "cut"}
+    assert {fate for fate, _ in proxy.done} == {*fates, "hang"}
+    for what in ("list-type=2", ".jpg", ".parquet", "_manifest.json", "_head.json"):
+        assert any(what in seen.path for _, seen in proxy.done), what
     assert any(seen.is_write() for _, seen in proxy.done)
-    assert any(not seen.is_write() for _, seen in proxy.done)
     proxy.heal()
     assert tables("s3://bucket/rough") == undisturbed
     assert leftovers("s3://bucket/rough") == []
@@ -246,6 +242,35 @@ def test_objects_that_change_under_the_run_are_rows_and_the_next_run_sees_the_re
     run("s3://bucket/moved-scratch", "ingest.on_vanished=drop", collection="s3://bucket/moving")
     found, expected = tables("s3://bucket/moved"), tables("s3://bucket/moved-scratch")
     assert {name: found[name] for name in MAPPED} == {name: expected[name] for name in MAPPED}
+
+
+def test_every_flaw_of_a_collection_is_counted_by_the_command(s3: S3Server, tmp_path: Path) -> None:
+    """One object vanishes, one changes between listing and reading, and one is not handed out."""
+    contents = {**good(), **{name: data for name, (data, _) in FLAWED.items()}}
+    s3.filesystem.pipe({f"bucket/flaws/{name}": data for name, data in contents.items()})
+    begun = Lock()
+
+    def judge(seen: Seen) -> str | None:
+        if not seen.path.startswith("/bucket/flaws/") or seen.method != "GET":
+            return None
+        if begun.acquire(blocking=False):
+            s3.filesystem.rm_file("bucket/flaws/vanished.jpg")
+            s3.filesystem.pipe_file("bucket/flaws/changed.jpg", WHOLE)
+        return "AccessDenied" if seen.path.endswith("denied.jpg") else None
+
+    with proxied(s3.endpoint) as proxy:
+        proxy.judge = judge
+        env = environment(AWS_ENDPOINT_URL=proxy.endpoint, HOME=str(tmp_path))
+        words = run_arguments("s3://bucket/flaws", "s3://bucket/flawed", "--set", LIMIT)
+        done = imagetracks(*words, "--set", "resources.fetch_concurrency=1", env=env)
+        assert done.returncode == 0, done.stderr
+        shown = imagetracks("status", "-w", "s3://bucket/flawed", "--set", LIMIT, env=env).stdout
+    counts = Counter(reason for _, reason in FLAWED.values())
+    most = ", ".join(f"{reason} {n}" for reason, n in sorted(counts.items(), key=lambda one: (-one[1], one[0])))
+    for said in (done.stdout, shown):
+        assert f"{counts.total()}: {most}" in " ".join(said.split())
+    dates = {name: rows for name, rows in tables("s3://bucket/flawed")["images"].items() if name != UNDATED}
+    assert list(dates) == [DAY]  # year 0 and year 9999 are no days: those two have no other, and are undated
 
 
 def test_a_listing_that_changes_between_its_pages(s3: S3Server, proxy: Proxy) -> None:

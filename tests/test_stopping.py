@@ -12,6 +12,7 @@ import pytest
 
 from tests.collections import Collection, small
 from tests.commands import environment, imagetracks, leftovers, message_of, run_arguments, started
+from tests.killing import Killable
 from tests.runtime.runs import tables
 
 INJECTED = Path(__file__).parent / "injected"
@@ -82,19 +83,26 @@ def test_a_run_is_stopped_and_the_next_goes_on(
 
 
 @pytest.mark.ray
-@pytest.mark.timeout(600)
-def test_a_run_on_ray_is_stopped(
+@pytest.mark.timeout(900)
+def test_runs_on_ray_are_stopped_in_each_kind_of_stage(
     collection: Collection, undisturbed: dict[str, dict[str, pa.Table]], tmp_path: Path
 ) -> None:
-    words = ["run", "-c", collection.root, "-w", tmp_path / "ws", "--set", "resources.num_cpus=1"]
-    words += ["--set", "resources.rows_per_fragment=2"]
-    process = started(*words, env=environment(**SLOWED))
-    seconds = stop(process, tmp_path / "ws", "images/_staging/fragments/*/*.parquet", signal.SIGTERM)
-    _, said = process.communicate()
-    print(f"stopped within {seconds:.2f} s")
-    assert process.returncode == 143, said
-    assert seconds < 10
-    assert "Traceback" not in said
+    """One after the other on one workspace, each a stage further; then one that comes to its end."""
+    settings = ("resources.num_cpus=1", "resources.rows_per_fragment=2")
+    slowed = {"DECODE_SLEEP": "0.25", "STAGE_SLEEP": "1"}
+    for stage in ("images", "fingerprints", "neighbors", "link"):
+        with Killable(collection.root, tmp_path / "ws", settings, environment=slowed) as run:
+            run.until(lambda run=run, stage=stage: run.stage == stage)
+            time.sleep(0.5)
+            asked = time.monotonic()
+            run.process.send_signal(signal.SIGTERM)
+            assert run.wait(60) == 143, (stage, run.said)
+            seconds = time.monotonic() - asked
+        print(f"stopped in {stage} within {seconds:.2f} s")
+        assert seconds < 10, stage
+        assert run.said.strip().splitlines()[-1].startswith("imagetracks: stopped by SIGTERM; what was"), run.said
+        assert "Traceback" not in run.said
+        assert run.stage == stage
     done = imagetracks(*run_arguments(collection.root, tmp_path / "ws"))
     assert done.returncode == 0, done.stderr
     assert tables(tmp_path / "ws") == undisturbed

@@ -23,6 +23,7 @@ from ray.util.annotations import RayDeprecationWarning
 from pipeline.errors import ImagetracksError, UserError, WorkerDiedError
 from pipeline.resources import Resources
 from pipeline.runtime.engine import Call, Fragment, MapJob, Progress
+from pipeline.runtime.ray_watch import Watch
 from pipeline.runtime.ray_workers import FragmentSink, GuardedRead, GuardedWorker, Tally, dismiss, run_call, told
 from pipeline.stopping import handlers_kept
 
@@ -52,6 +53,7 @@ class RayEngine:
             UserError: there is no cluster at the address.
         """
         _connect(address, resources)
+        self._watch = None if address and address != "local" else Watch()
         found: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray types it not
         self._retries, self._threads = resources.retries, resources.threads
         self._cpus = max(1, min(int(found.get("CPU", 1)), resources.num_cpus or 1 << 30))
@@ -111,6 +113,8 @@ class RayEngine:
 
     def close(self) -> None:
         """Leave the cluster; a Ray that this engine started ends with it."""
+        if self._watch is not None:
+            self._watch.stop()
         ray.shutdown()
 
     def _dataset(self, job: MapJob, tally: Any) -> ray.data.Dataset:

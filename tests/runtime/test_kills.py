@@ -105,6 +105,22 @@ def test_a_random_process_at_a_random_moment(
     assert_undisturbed(tmp_path / "ws", expected)
 
 
+def test_without_its_only_raylet_a_run_says_so_and_the_next_goes_on(
+    collection: Collection, expected: Tables, tmp_path: Path
+) -> None:
+    with Killable(collection.root, tmp_path / "ws", SETTINGS, environment=SLOW) as run:
+        run.until(lambda: fragment_rows(tmp_path / "ws", "images") > 0)
+        run.kill(RAYLET)
+        assert run.wait() == 1, run.said
+    told = run.said[run.said.index("imagetracks: ") :].strip()
+    assert "Ray has died on this machine (raylet was killed" in told
+    assert "the next run goes on from there" in told
+    assert len(told.splitlines()) <= 3
+    assert "Traceback" not in run.said
+    run_local(collection.root, tmp_path / "ws")
+    assert_undisturbed(tmp_path / "ws", expected)
+
+
 def test_a_date_whose_worker_dies_each_time_is_named_and_the_others_are_committed(
     collection: Collection, tmp_path: Path
 ) -> None:
