@@ -58,5 +58,6 @@ def load_config(file: str | None, overrides: Sequence[str] = ()) -> Config:
         UserError: names the first keys that are wrong, what was found, what was expected and where it was given.
     """
     config = read_settings(Config, file, overrides)
-    refuse_keys(config.fingerprint.weights or "")
+    for extractor in (*config.fingerprint.names, *config.fingerprint.also):
+        refuse_keys(config.fingerprint.weights_of(extractor) or "")
     return config

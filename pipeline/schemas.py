@@ -134,6 +134,21 @@ FINGERPRINTS = Table(
     ),
 )
 
+VOCABULARY = Table(
+    "vocabulary",
+    "The visual words of an extractor that is fitted to the collection (bag of SIFT), named by their content.",
+    "extractor",
+    ("model",),
+    (
+        Column("model", ID, "The model's name: 16 hex digits of BLAKE2b over its numbers."),
+        Column("num_words", pa.int32(), "Visual words."),
+        Column("words", _list(pa.float32()), "Row-major num_words x 128: their centers among RootSIFT descriptors."),
+        Column("num_images", pa.int64(), "Images with pixels when it was fitted."),
+        Column("sample_size", pa.int64(), "Images it was fitted on."),
+    ),
+    partition_key="name",
+)
+
 PROJECTION = Table(
     "projection",
     "One fitted model, named by its content: fingerprint -> the vector that clustering and linking see.",
@@ -315,6 +330,7 @@ TABLES = (
     IMAGES,
     VERDICTS,
     CONSTRAINTS,
+    VOCABULARY,
     FINGERPRINTS,
     PROJECTION,
     COORDINATES,

@@ -85,7 +85,7 @@ class Workspace:
             if table.folder == "images":
                 yield self.store(table)
             else:
-                parent = "fingerprints" if table.folder == "extractor" else "clusterings"
+                parent = table.name if table.folder == "extractor" else "clusterings"
                 yield from (self.store(table, name) for name in self.names(parent))
 
     def left_unclean(self) -> bool:

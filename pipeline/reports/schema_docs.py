@@ -6,8 +6,8 @@ from pipeline.schemas import TABLES, Column, Table
 START, END = "<!-- tables -->", "<!-- /tables -->"
 
 FOLDERS = {
-    "images": "images/",
-    "extractor": "fingerprints/<extractor>/",
+    "images": "{table}/",
+    "extractor": "{table}/<extractor>/",
     "clustering": "clusterings/<name>/{table}/",
 }
 """Where a table of each folder lies in the workspace."""

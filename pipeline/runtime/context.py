@@ -103,7 +103,7 @@ class Context:
     def _name(self, table: Table) -> str | None:
         names = {
             "images": None,
-            "extractor": extractor_folder(self.config.fingerprint.extractor),
+            "extractor": extractor_folder(self.config.fingerprint.name),
             "clustering": self.config.clustering,
         }
         return names[table.folder]

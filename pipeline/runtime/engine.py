@@ -22,12 +22,16 @@ It may raise an ``ImagetracksError``: the map then stops as soon as it can, and 
 
 @dataclass(frozen=True)
 class Fragment:
-    """Rows that a map stage wrote: where, how many, of which dates, and how many failed for what reason."""
+    """Rows that a map stage wrote: where, how many, of which dates, and how many failed for what reason.
+
+    ``beside``: what was written of the same rows for other tables.
+    """
 
     path: str
     bytes: int
     dates: Mapping[str, int]
     failed: Mapping[str, int] = field(default_factory=dict)
+    beside: tuple["Fragment", ...] = ()
 
     @property
     def rows(self) -> int:

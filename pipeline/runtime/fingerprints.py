@@ -8,7 +8,6 @@ again from those that hold and the new ones.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,17 +18,22 @@ from pipeline.parts import Staged, read_rows, read_where
 from pipeline.runtime.begun import Begun
 from pipeline.runtime.context import Context
 from pipeline.runtime.engine import Call, Fragment, MapJob
+from pipeline.runtime.fingerprint_map import READS, Reader, Worker, Writer
 from pipeline.runtime.fragments import FragmentWriter, Pieces, compose, describe
 from pipeline.runtime.isolation import Isolated, run_isolated
 from pipeline.runtime.staleness import parameters, why_stale
+from pipeline.runtime.vocabulary import model_names, models
 from pipeline.schemas import FINGERPRINTS, IMAGES
-from pipeline.stages.fingerprint import Fingerprinter, FingerprintParams, extractor_inputs, pixels_keys
+from pipeline.stages.fingerprint import (
+    FingerprintParams,
+    extractor_folder,
+    extractor_inputs,
+    pixels_keys,
+)
 from pipeline.tablestore import Manifest, TableStore
 
 VERSION = 1
 
-_READS = ("image_id", "content_hash", "region", "reason")
-"""The columns of ``images`` that decide a fingerprint; the pixels follow from them and the ingest parameters."""
 
 _SLOWER_THAN_DECODING = 10
 """How much longer a large network may take for some images, on a slow CPU, than a decoder."""
@@ -48,95 +52,126 @@ class DateWork:
 
 
 @dataclass(frozen=True)
-class Reader:
-    """Reads the images that a unit names from their part, ``rows`` at a time; sent to workers."""
+class Target:
+    """A table of fingerprints to bring up to date: by what, where, and its dates that are stale."""
 
-    images: TableStore
-    rows: int
+    params: FingerprintParams
+    store: TableStore
+    maker: Mapping[str, str]
+    stale: list[DateWork]
 
-    def __call__(self, unit: pa.Table) -> Iterator[pa.Table]:
-        """Tables of the columns that the extractor reads, and ``date``."""
-        one = unit.to_pylist()[0]
-        columns = [*_READS, "pixels"]
-        found = read_rows(self.images.filesystem, one["path"], one["bytes"], (one["start"], one["stop"]), columns)
-        if one["wanted"] is not None:
-            found = found.filter(pc.is_in(found["image_id"], value_set=pa.array(one["wanted"], pa.string())))
-        found = found.append_column("date", pa.array([one["date"]] * found.num_rows, pa.string()))
-        for start in range(0, found.num_rows, self.rows):
-            yield found.slice(start, self.rows).combine_chunks()
+    @property
+    def made_by(self) -> str:
+        """Digest of the extractor and of what shapes its pixels."""
+        return digest(self.maker)
 
-
-class Worker:
-    """Built once in each process: the extractor; keeps the date beside the fingerprint."""
-
-    def __init__(
-        self, params: FingerprintParams, made_by: str, *, device: Literal["cpu", "cuda"], threads: int
-    ) -> None:
-        self._fingerprint = Fingerprinter(params, device=device, threads=threads)
-        self._made_by = made_by
-
-    def __call__(self, images: pa.Table) -> pa.Table:
-        """Images with their date -> fingerprints with their date."""
-        rows = self._fingerprint(images.drop_columns(["date"]), self._made_by)
-        return rows.append_column("date", images["date"])
+    def wrote(self, fragment: Fragment) -> bool:
+        """Whether the fragment holds rows of this table."""
+        return fragment.path.startswith(self.store.fragment_path(self.made_by, ""))
 
 
 def run_fingerprints(context: Context) -> None:
-    """Bring ``fingerprints`` up to date with ``images``."""
-    store, images = context.store(FINGERPRINTS), context.store(IMAGES)
-    maker = makers(context)
-    made_by = digest(maker)
-    for date in [date for date in store.partitions if date not in images.partitions]:
+    """Bring the tables of ``fingerprints`` up to date with ``images``, in one pass over them where that is possible."""
+    images = context.store(IMAGES)
+    targets = [_target(context, params) for params in context.config.fingerprint.tables()]
+    for target in targets:
+        for date in [date for date in target.store.partitions if date not in images.partitions]:
+            context.workspace.begin()
+            target.store.remove(date)
+    targets = [target for target in targets if target.stale]
+    if targets:
         context.workspace.begin()
-        store.remove(date)
-    stale = stale_dates(context, maker)
-    if stale:
-        context.workspace.begin()
-        fragments = _map(context, stale, made_by)
-        _compose_dates(context, stale, fragments, made_by)
-        store.flush()
-        store.drop_fragments()
+    fragments = _map(context, targets)
+    for target in targets:
+        _compose_dates(context, target, fragments[target.made_by])
+        target.store.flush()
+        target.store.drop_fragments()
 
 
-def stale_dates(context: Context, made_by: Mapping[str, str]) -> list[DateWork]:
-    """Dates in the window whose fingerprints are missing or were made of other images or by another extractor."""
-    store, images = context.store(FINGERPRINTS), context.store(IMAGES)
+def stale_dates(context: Context, params: FingerprintParams | None = None) -> list[DateWork]:
+    """Dates in the window whose fingerprints are missing or were made of other images or by another extractor.
+
+    ``params``: of the table, as :meth:`FingerprintParams.tables` gives them; None for the main one.
+    """
+    return _target(context, params or context.config.fingerprint.tables()[0]).stale
+
+
+def _target(context: Context, params: FingerprintParams) -> Target:
+    images, maker = context.store(IMAGES), makers(context, params)
+    store = context.workspace.store(FINGERPRINTS, extractor_folder(params.name))
     works = []
     for date, manifest in images.partitions.items():
-        inputs = {**made_by, "images": digest(manifest.content_of(_READS))}
+        inputs = {**maker, "images": digest(manifest.content_of(READS))}
         old = store.partitions.get(date)
         if context.in_window(date) and why_stale(old, inputs) is not None:
             works.append(DateWork(date, manifest, old, inputs))
-    return works
+    return Target(params, store, maker, works)
 
 
-def makers(context: Context) -> dict[str, str]:
+def makers(context: Context, params: FingerprintParams | None = None) -> dict[str, str]:
     """The extractor and what shapes its pixels, as inputs: a vector made by another is not taken over."""
     everything = parameters("ingest", context.config.ingest)
     shaping = {name: everything[name] for name in ("ingest.image_px", "ingest.jpeg_quality")}
-    return {"version": str(VERSION), **extractor_inputs(context.config.fingerprint), **shaping}
+    params = params or context.config.fingerprint.tables()[0]
+    words = {f"vocabulary of {name}": model for name, model in model_names(context, params).items()}
+    return {"version": str(VERSION), **extractor_inputs(params), **shaping, **words}
 
 
-def _map(context: Context, stale: list[DateWork], made_by: str) -> list[Fragment]:
-    store, resources = context.store(FINGERPRINTS), context.config.resources
-    fragments = _left_over(store, made_by)
-    units = _units(context, stale, fragments, made_by)
-    if units:
-        total, begun = sum(rows for _, rows in units), Begun(store, made_by, _span)
-        died = begun.left()
-        trusted = [unit for unit, _ in units if died.isdisjoint(_span(unit))]
-        reader = Reader(context.store(IMAGES), resources.rows_per_fragment)
-        worker = partial(Worker, context.config.fingerprint, made_by)
-        context.reporter.start("fingerprints", total, "images")
-        writer = FragmentWriter(store, made_by)
-        job = MapJob(trusted, reader, writer, resources.rows_per_fragment, worker, wants_gpu=True, begun=begun)
-        made = context.engine().map(job, partial(_advance, context))
-        context.reporter.finish()
-        context.done["fingerprints"] += total
-        fragments += made
-        if sum(fragment.rows for fragment in made) < total:
-            fragments += _map_apart(context, reader, writer, _units(context, stale, fragments, made_by))
+Units = list[tuple[pa.Table, int]]
+"""Units of a map, and how many images each has."""
+
+
+def _map(context: Context, targets: list[Target]) -> dict[str, list[Fragment]]:
+    """Fragments by the digest of the table's maker; tables that lack the same images are made in one pass."""
+    fragments = {one.made_by: _left_over(one.store, one.made_by) for one in targets}
+    todo = {one.made_by: _units(context, one, fragments[one.made_by]) for one in targets}
+    for units, together in _passes(todo, targets):
+        made = _map_together(context, together, units)
+        for target in together:
+            fragments[target.made_by] += [found for one in made for found in (one, *one.beside) if target.wrote(found)]
+        if sum(one.rows for one in made) < sum(rows for _, rows in units):
+            for target in together:
+                left = _units(context, target, fragments[target.made_by])
+                fragments[target.made_by] += _map_apart(context, target, left)
     return fragments
+
+
+def _passes(units: Mapping[str, Units], targets: list[Target]) -> list[tuple[Units, list[Target]]]:
+    """What is to be done, and for which tables: those that lack the same images go together."""
+    passes: list[tuple[Units, list[Target]]] = []
+    for target in targets:
+        mine = units[target.made_by]
+        alike = next((tables for todo, tables in passes if _same(todo, mine)), None)
+        if alike is not None:
+            alike.append(target)
+        elif mine:
+            passes.append((mine, [target]))
+    return passes
+
+
+def _same(one: Units, other: Units) -> bool:
+    return len(one) == len(other) and all(
+        mine.equals(theirs) for (mine, _), (theirs, _) in zip(one, other, strict=True)
+    )
+
+
+def _map_together(context: Context, targets: list[Target], units: Units) -> list[Fragment]:
+    """One pass over ``images`` for all ``targets``."""
+    resources, first = context.config.resources, targets[0]
+    total, begun = sum(rows for _, rows in units), Begun(first.store, first.made_by, _span)
+    died = begun.left()
+    trusted = [unit for unit, _ in units if died.isdisjoint(_span(unit))]
+    reader = Reader(context.store(IMAGES), resources.rows_per_fragment)
+    worker = partial(
+        Worker, [(target.params, target.made_by) for target in targets], models(context, context.config.fingerprint)
+    )
+    context.reporter.start("fingerprints", total, "images")
+    writer = Writer(tuple(FragmentWriter(target.store, target.made_by) for target in targets))
+    job = MapJob(trusted, reader, writer, resources.rows_per_fragment, worker, wants_gpu=True, begun=begun)
+    made = context.engine().map(job, partial(_advance, context))
+    context.reporter.finish()
+    context.done["fingerprints"] += total
+    return made
 
 
 def _advance(context: Context, done: int, failed: Mapping[str, int]) -> None:
@@ -144,15 +179,16 @@ def _advance(context: Context, done: int, failed: Mapping[str, int]) -> None:
     context.reporter.advance(done, failed.get(Reason.EXTRACTOR_FAILED, 0))
 
 
-def _map_apart(
-    context: Context, reader: Reader, writer: FragmentWriter, units: list[tuple[pa.Table, int]]
-) -> list[Fragment]:
+def _map_apart(context: Context, target: Target, units: Units) -> list[Fragment]:
     """What is left of a map: images that died with their process as often as they were tried, and their company."""
     resources = context.config.resources
-    settings = {"params": context.config.fingerprint.model_dump(mode="json"), "made_by": writer.digest}
+    fitted = {name: words.tolist() for name, words in models(context, target.params).items()}
+    settings = {"params": target.params.model_dump(mode="json"), "made_by": target.made_by, "fitted": fitted}
     reason, attempts = Reason.EXTRACTOR_FAILED, resources.retries + 1
     seconds = _SLOWER_THAN_DECODING * resources.decode_seconds
     work = Isolated("fingerprints", settings, reason, "pixels", attempts, seconds)
+    reader = Reader(context.store(IMAGES), resources.rows_per_fragment)
+    writer = FragmentWriter(target.store, target.made_by)
     return run_isolated(context, "fingerprints", [(reader, work, writer, unit) for unit, _ in units], wants_gpu=True)
 
 
@@ -164,14 +200,12 @@ def _left_over(store: TableStore, made_by: str) -> list[Fragment]:
     ]
 
 
-def _units(
-    context: Context, stale: list[DateWork], fragments: list[Fragment], made_by: str
-) -> list[tuple[pa.Table, int]]:
+def _units(context: Context, target: Target, fragments: list[Fragment]) -> Units:
     """What there is to do beside the fragments: units, and how many images each has."""
-    units: list[tuple[pa.Table, int]] = []
-    for work in stale:
+    units: Units = []
+    for work in target.stale:
         here = [fragment for fragment in fragments if work.date in fragment.dates]
-        missing = _missing(context, work, here, made_by) if work.old or here else None
+        missing = _missing(context, target, work, here) if work.old or here else None
         units += _units_of(context, work, missing)
     return units
 
@@ -209,14 +243,14 @@ def _span(unit: pa.Table) -> list[str]:
     return [f"{unit['path'][0].as_py()} {unit['start'][0].as_py()}"]
 
 
-def _missing(context: Context, work: DateWork, fragments: list[Fragment], made_by: str) -> pa.Array:
+def _missing(context: Context, target: Target, work: DateWork, fragments: list[Fragment]) -> pa.Array:
     """Ids of the date's images whose fingerprint is neither in the old partition nor in a fragment."""
-    store = context.store(FINGERPRINTS)
+    store = target.store
     of_date = pc.field("date") == work.date
     have = [read_where(store.filesystem, one.path, one.bytes, of_date, _HELD_BY) for one in fragments]
     if work.old:
         have.append(store.read(work.date, _HELD_BY, work.old))
-    images = Images(context.store(IMAGES), work.date, work.images, made_by).read()
+    images = Images(context.store(IMAGES), work.date, work.images, target.made_by).read()
     done = _holds(pa.concat_tables(have)).combine_chunks()
     return images["image_id"].filter(pc.invert(pc.is_in(_holds(images), value_set=done))).combine_chunks()
 
@@ -232,7 +266,7 @@ class Images:
 
     def read(self) -> pa.Table:
         """``image_id``, ``pixels_key`` and ``reason``."""
-        rows = self.store.read(self.date, _READS, self.manifest)
+        rows = self.store.read(self.date, READS, self.manifest)
         keys = pixels_keys(rows, self.made_by)
         return pa.table({"image_id": rows["image_id"], "pixels_key": keys, "reason": rows["reason"]})
 
@@ -255,12 +289,12 @@ def _holds(rows: pa.Table) -> pa.ChunkedArray:
     return pc.binary_join_element_wise(rows["image_id"], state, " ")
 
 
-def _compose_dates(context: Context, stale: list[DateWork], fragments: list[Fragment], made_by: str) -> None:
-    store, images = context.store(FINGERPRINTS), context.store(IMAGES)
-    works = {work.date: work for work in stale}
+def _compose_dates(context: Context, target: Target, fragments: list[Fragment]) -> None:
+    store, images, made_by = target.store, context.store(IMAGES), target.made_by
+    works = {work.date: work for work in target.stale}
     part_bytes = context.config.resources.part_bytes
     calls = []
-    for work in stale:
+    for work in target.stale:
         here = tuple((one.path, one.bytes) for one in fragments if work.date in one.dates)
         arguments = (Pieces(store, work.date, work.old, here), Images(images, work.date, work.images, made_by))
         calls.append(Call("fingerprints", work.date, compose_fingerprints, (*arguments, part_bytes)))

@@ -199,12 +199,15 @@ def _ingest(settings: Mapping[str, Any]) -> Callable[[pa.Table], pa.Table]:
 
 
 def _fingerprint(settings: Mapping[str, Any]) -> Callable[[pa.Table], pa.Table]:
-    from pipeline.runtime.fingerprints import Worker
+    import numpy as np
+
+    from pipeline.runtime.fingerprint_map import Worker
     from pipeline.stages.fingerprint import FingerprintParams
 
     params = FingerprintParams.model_validate_json(json.dumps(settings["params"]))
     device: Literal["cpu", "cuda"] = "cuda" if settings["gpu"] else "cpu"
-    return Worker(params, settings["made_by"], device=device, threads=settings["threads"])
+    fitted = {name: np.array(words, dtype=np.float32) for name, words in settings["fitted"].items()}
+    return Worker([(params, settings["made_by"])], fitted, device=device, threads=settings["threads"])
 
 
 _JOBS = {"images": _ingest, "fingerprints": _fingerprint}

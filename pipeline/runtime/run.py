@@ -15,6 +15,7 @@ from pipeline.runtime.ingest import run_ingest
 from pipeline.runtime.naming import finish, run_naming
 from pipeline.runtime.steps import run_stage
 from pipeline.runtime.verdicts import run_verdicts
+from pipeline.runtime.vocabulary import run_vocabularies
 from pipeline.stages.catalog import NAMED_STAGES, UNNAMED_STAGES
 from pipeline.stages.fingerprint import extractor_digest, min_side
 from pipeline.storage import redact
@@ -49,8 +50,7 @@ def run(request: Request, config: Config, make_engine: Callable[[], Engine], rep
 
 
 def _run(request: Request, config: Config, make_engine: Callable[[], Engine], reporter: Reporter) -> Context:
-    _refuse_too_few_pixels(config)
-    extractor_digest(config.fingerprint)  # a weights file that cannot be read is told before hours of ingest
+    _check_extractors(config)
     collection, resources = collection_name(request.collection), config.resources
     workspace = open_workspace(request.workspace, collection, resources.retries, resources.lease_seconds)
     context = Context(workspace, config, make_engine, reporter, request.dates)
@@ -60,6 +60,7 @@ def _run(request: Request, config: Config, make_engine: Callable[[], Engine], re
             workspace.sweep()
         finish(context)
         run_ingest(context, request.collection, request.manifest)
+        run_vocabularies(context, request.refit)
         run_fingerprints(context)
         run_projection(context, request.refit)
         run_verdicts(context)
@@ -83,12 +84,15 @@ def _run(request: Request, config: Config, make_engine: Callable[[], Engine], re
     return context
 
 
-def _refuse_too_few_pixels(config: Config) -> None:
-    """An extractor that would be given enlarged pixels is refused (DESIGN.md §5)."""
+def _check_extractors(config: Config) -> None:
+    """What can be told before hours of ingest: weights that cannot be read, enlarged pixels (DESIGN.md §5)."""
+    for fingerprint in config.fingerprint.tables():
+        extractor_digest(fingerprint)
     needed, given = min_side(config.fingerprint), config.ingest.image_px
+    names = ", ".join([config.fingerprint.name, *config.fingerprint.also])
     if given != "original" and given < needed:
         raise UserError(
-            f"fingerprint.extractor {config.fingerprint.extractor} needs {needed} pixels on the shorter side, and "
+            f"fingerprint.extractor {names} needs {needed} pixels on the shorter side, and "
             f"ingest.image_px keeps {given}\nset ingest.image_px={needed} or more (the images are then read again), "
             "or choose another extractor"
         )

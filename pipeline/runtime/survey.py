@@ -1,7 +1,7 @@
 """What a workspace holds, read from its heads and manifests: the facts behind reports."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -10,14 +10,17 @@ from pipeline import schemas
 from pipeline.digests import content_digests
 from pipeline.reports.summary import PartitionStatus, RunSummary
 from pipeline.runtime.context import Context
-from pipeline.runtime.fingerprints import makers, stale_dates
+from pipeline.runtime.fingerprints import stale_dates
 from pipeline.runtime.fit import why_refit
 from pipeline.runtime.ingest import image_inputs
 from pipeline.runtime.naming import why_unnamed
 from pipeline.runtime.staleness import why_stale
 from pipeline.runtime.steps import CURRENT, params_of, plan_date, reads, stage_dates
+from pipeline.runtime.vocabulary import fitted_extractors
+from pipeline.runtime.vocabulary import why_refit as why_words
 from pipeline.schemas import Table
 from pipeline.stages.catalog import NAMED_STAGES, UNNAMED_STAGES, Stage
+from pipeline.stages.fingerprint import FingerprintParams, extractor_folder
 from pipeline.stages.ingest import UNREADABLE
 from pipeline.tablestore import Manifest, TableStore
 
@@ -58,6 +61,8 @@ def survey(context: Context) -> list[PartitionStatus]:
     seen = _Seen(context)
     for date, manifest in context.store(schemas.IMAGES).partitions.items():
         seen.add(schemas.IMAGES, date, why_stale(manifest, image_inputs(context.config.ingest)))
+    for name in fitted_extractors(context.config.fingerprint):
+        seen.rows += [PartitionStatus(schemas.VOCABULARY.name, name, None, why_words(context, name))]
     _fingerprints(seen)
     model = context.store(schemas.PROJECTION).extra.get("model")
     if model is not None:
@@ -69,7 +74,7 @@ def survey(context: Context) -> list[PartitionStatus]:
             if stage.wanted(params_of(context, stage)):
                 _stage(seen, stage)
     order = [table.name for table in schemas.TABLES]
-    return sorted(seen.rows, key=lambda row: order.index(row.table))
+    return sorted(seen.rows, key=lambda row: order.index(row.table.partition(" ")[0]))
 
 
 class _Seen:
@@ -104,11 +109,31 @@ class _Seen:
 
 def _fingerprints(seen: _Seen) -> None:
     context = seen.context
-    stale = {work.date: why_stale(work.old, work.inputs) for work in stale_dates(context, makers(context))}
+    stale = {work.date: why_stale(work.old, work.inputs) for work in stale_dates(context)}
     images = context.store(schemas.IMAGES).partitions
     for date in sorted({*context.store(schemas.FINGERPRINTS).partitions, *images}):
         gone = None if date in images else "its images are gone"
         seen.add(schemas.FINGERPRINTS, date, gone or stale.get(date), seen.waits([(schemas.IMAGES, date)]))
+    for params in context.config.fingerprint.tables()[1:]:
+        seen.rows += _also(seen, params)
+
+
+def _also(seen: _Seen, params: FingerprintParams) -> Iterator[PartitionStatus]:
+    """A table of ``fingerprint.also``, under its extractor's name; nothing is made of it."""
+    context = seen.context
+    stale = {work.date: why_stale(work.old, work.inputs) for work in stale_dates(context, params)}
+    for date, manifest in context.workspace.store(
+        schemas.FINGERPRINTS, extractor_folder(params.name)
+    ).partitions.items():
+        waits = seen.waits([(schemas.IMAGES, date)])
+        name = f"{schemas.FINGERPRINTS.name} {params.name}"
+        why = stale.pop(date, None)
+        yield PartitionStatus(
+            name, date, manifest.rows, why or waits, dict(manifest.failed), why is None and waits is not None
+        )
+    yield from (
+        PartitionStatus(f"{schemas.FINGERPRINTS.name} {params.name}", date, None, why) for date, why in stale.items()
+    )
 
 
 def _stage(seen: _Seen, stage: Stage) -> None:

@@ -1,17 +1,18 @@
 """Fingerprints: an image's pixels -> its vector by one extractor (map, incremental by row)."""
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from hashlib import blake2b
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from pipeline.compute import extractors
+from pipeline.compute.extractors import ensemble
 from pipeline.compute.extractors.preprocessing import resize_in_one_thread
 from pipeline.compute.reasons import Flaw, Reason
 from pipeline.params import Params
@@ -24,24 +25,79 @@ _READABLE = {"/": "-", ":": "@"}
 class FingerprintParams(Params):
     """How an image becomes a vector."""
 
-    extractor: str = Field(
+    extractor: str | tuple[str, ...] = Field(
         "efficientnet_lite0",
-        description="efficientnet_lite0; torchvision/<model>[:<node>], e.g. torchvision/vgg16:classifier.3; "
-        "classical/<descriptor>; raw_pixels:size=92x112:color=grey; or a function of yours, package.module.function.",
+        description="efficientnet_lite0; torchvision/<model>[:<node>] or timm/<model>[:<module>]; faces/dlib; "
+        "classical/<descriptor>; raw_pixels:size=92x112:color=grey; or a function of yours, package.module.function. "
+        "`imagetracks extractors` lists them. Of a list, the vectors are put side by side, each of length one.",
     )
-    weights: str | None = Field(
+    block_weights: tuple[float, ...] | None = Field(
+        None, description="With a list: what each extractor's squared distance weighs; null: all alike."
+    )
+    also: tuple[str, ...] = Field(
+        (), description="Further extractors, computed in the same pass over the images, each into a table of its own."
+    )
+    weights: str | dict[str, str] | None = Field(
         None,
-        description="Path or URI of a weights file (safetensors or a state dict of tensors); null: the published ones.",
+        description="Path or URI of a weights file (safetensors, or a state dict of tensors), or such a file for an "
+        "extractor's name; null: the published ones.",
     )
     precision: extractors.Precision = Field(
         "float32",
         description="float32; bfloat16 (faster, cosine to float32 .985 to .9999 by network); float16 (GPU only).",
     )
 
-    @field_validator("extractor")
+    @field_validator("extractor", "also")
     @classmethod
-    def _known(cls, name: str) -> str:
-        return extractors.resolve(name).name
+    def _known(cls, names: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        if isinstance(names, str):
+            return extractors.resolve(names).name
+        if len(set(names)) < len(names):
+            raise ValueError("an extractor is named twice")
+        return tuple(extractors.resolve(name).name for name in names)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if not self.names:
+            raise ValueError("fingerprint.extractor: found an empty list, expected one extractor or several")
+        given = self.block_weights
+        if given is not None and (len(given) != len(self.names) or min(given) <= 0):
+            raise ValueError(
+                f"fingerprint.block_weights: found {list(given)}, expected a number above 0 for each of "
+                f"{', '.join(self.names)}"
+            )
+        if self.name in self.also:
+            raise ValueError(f"fingerprint.also: found {self.name}, which fingerprint.extractor has")
+        unknown = set(self.weights if isinstance(self.weights, dict) else ()) - {*self.names, *self.also}
+        if unknown:
+            raise ValueError(f"fingerprint.weights: found {', '.join(sorted(unknown))}, which is no extractor here")
+        if isinstance(self.weights, str) and len({*self.names, *self.also}) > 1:
+            raise ValueError("fingerprint.weights: found one file for several extractors, expected NAME: FILE")
+        return self
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The extractors whose vectors make up a fingerprint."""
+        return (self.extractor,) if isinstance(self.extractor, str) else self.extractor
+
+    @property
+    def name(self) -> str:
+        """The fingerprint's name: the extractors', with plus signs between them."""
+        return "+".join(self.names)
+
+    def tables(self) -> tuple["FingerprintParams", ...]:
+        """Parameters of each table of fingerprints: that of ``extractor`` first, then those of ``also``."""
+        return (self._of(self.extractor), *(self._of(name) for name in self.also))
+
+    def weights_of(self, name: str) -> str | None:
+        """The weights file for one of the extractors."""
+        return self.weights.get(name) if isinstance(self.weights, dict) else self.weights
+
+    def _of(self, extractor: str | tuple[str, ...]) -> "FingerprintParams":
+        names = {extractor} if isinstance(extractor, str) else set(extractor)
+        mine = {name: file for name in names if (file := self.weights_of(name)) is not None} or None
+        blocks = self.block_weights if extractor == self.extractor else None
+        return self.model_copy(update={"extractor": extractor, "also": (), "weights": mine, "block_weights": blocks})
 
 
 def extractor_digest(params: FingerprintParams) -> str:
@@ -52,7 +108,10 @@ def extractor_digest(params: FingerprintParams) -> str:
     Raises:
         UserError: the weights file cannot be read.
     """
-    return extractors.digest(extractors.resolve(params.extractor), params.weights, params.precision)
+    found = [
+        extractors.digest(extractors.resolve(name), params.weights_of(name), params.precision) for name in params.names
+    ]
+    return found[0] if len(found) == 1 else ensemble.digest(found, _blocks(params))
 
 
 def extractor_inputs(params: FingerprintParams) -> dict[str, str]:
@@ -61,17 +120,26 @@ def extractor_inputs(params: FingerprintParams) -> dict[str, str]:
     Raises:
         UserError: the weights file cannot be read.
     """
-    spec = extractors.resolve(params.extractor)
-    return {
-        "extractor": spec.digest("", "float32"),
-        "weights": extractors.weights_hash(spec, params.weights),
-        "fingerprint.precision": params.precision,
+    specs = [extractors.resolve(name) for name in params.names]
+    found = {
+        "extractor": [spec.digest("", "float32") for spec in specs],
+        "weights": [extractors.weights_hash(spec, params.weights_of(spec.name)) for spec in specs],
     }
+    inputs = {"fingerprint.precision": params.precision}
+    if len(specs) == 1:
+        return {**inputs, **{key: one for key, (one,) in found.items()}}
+    blocks = [weight / sum(_blocks(params)) for weight in _blocks(params)]
+    joined = {key: ensemble.digest(each, [1.0] * len(each)) for key, each in found.items()}
+    return {**inputs, **joined, "fingerprint.block_weights": str(blocks)}
+
+
+def _blocks(params: FingerprintParams) -> tuple[float, ...]:
+    return params.block_weights or (1.0,) * len(params.names)
 
 
 def min_side(params: FingerprintParams) -> int:
-    """Pixels that the extractor needs on the shorter side; ``ingest.image_px`` has to give them."""
-    return extractors.resolve(params.extractor).min_side
+    """Pixels that the extractors need on the shorter side; ``ingest.image_px`` has to give them."""
+    return max(extractors.resolve(name).min_side for name in (*params.names, *params.also))
 
 
 def extractor_folder(name: str) -> str:
@@ -121,19 +189,36 @@ class Fingerprinter:
     wait, so memory does not grow with the table.
     """
 
-    def __init__(self, params: FingerprintParams, device: Literal["cpu", "cuda"] = "cpu", threads: int = 1) -> None:
+    def __init__(
+        self,
+        params: FingerprintParams,
+        device: Literal["cpu", "cuda"] = "cpu",
+        threads: int = 1,
+        fitted: Mapping[str, extractors.Words] | None = None,
+    ) -> None:
         """Build the extractor.
 
         Args:
             params: what to compute.
             device: where the network runs.
             threads: of the network on a CPU, and as many that open images.
+            fitted: the words of the extractors that have some, by name.
 
         Raises:
             UserError: no such node, no weights, weights of another network, no GPU.
         """
-        settings = extractors.Settings(params.weights, params.precision, device, threads)
-        self.extractor = extractors.build(extractors.resolve(params.extractor), settings)
+        members = [
+            extractors.build(
+                extractors.resolve(name),
+                extractors.Settings(
+                    params.weights_of(name), params.precision, device, threads, (fitted or {}).get(name)
+                ),
+            )
+            for name in params.names
+        ]
+        self.extractor: extractors.Prepares = members[0]
+        if len(members) > 1:
+            self.extractor = ensemble.Ensemble(members, _blocks(params))
         self._threads = threads
 
     def __call__(self, images: pa.Table, made_with: str = "") -> pa.Table:

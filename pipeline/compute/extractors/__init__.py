@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from pipeline.compute.extractors import (
+    bag_of_sift,
     classical,
     efficientnet_lite,
     faces_dlib,
@@ -19,7 +20,8 @@ from pipeline.compute.extractors import (
     torchvision_models,
     weights,
 )
-from pipeline.compute.extractors.base import Extractor, ExtractorSpec, Pixels, Precision, Settings, Vectors
+from pipeline.compute.extractors.bag_of_sift import Words
+from pipeline.compute.extractors.base import Extractor, ExtractorSpec, Pixels, Precision, Prepares, Settings, Vectors
 from pipeline.errors import UserError
 
 __all__ = [
@@ -29,10 +31,13 @@ __all__ = [
     "Family",
     "Pixels",
     "Precision",
+    "Prepares",
     "Settings",
     "Vectors",
+    "Words",
     "build",
     "digest",
+    "is_fitted",
     "resolve",
     "weights_hash",
 ]
@@ -91,6 +96,7 @@ FAMILIES: dict[str, Family] = {
     ),
     "faces": Family(faces_dlib.parse, faces_dlib.weights_hash, faces_dlib.build, faces_dlib.dimensions),
     "classical": Family(classical.parse, _no_weights, classical.build, classical.dimensions),
+    bag_of_sift.FAMILY: Family(bag_of_sift.parse, _no_weights, bag_of_sift.build, bag_of_sift.dimensions),
     "raw_pixels": Family(raw_pixels.parse, _no_weights, raw_pixels.build, raw_pixels.dimensions),
     "own": Family(own.parse, own.weights_hash, own.build, own.dimensions),
 }
@@ -106,11 +112,12 @@ def resolve(name: str) -> ExtractorSpec:
     if _DOTTED.fullmatch(name):
         return FAMILIES["own"].parse(name, name.partition(":")[2])
     family, rest = (*re.split("[/:]", name, maxsplit=1), "")[:2]
-    if family not in FAMILIES or family == "own":
-        near = get_close_matches(family, FAMILIES, n=1, cutoff=0.0)[0]
-        raise UserError(
-            f"fingerprint.extractor: found {name!r}; nearest: {near}; known are {', '.join(sorted(FAMILIES))}"
-        )
+    if re.match(r"classical/bag_of_sift(:|$)", name):
+        return FAMILIES[bag_of_sift.FAMILY].parse(name, name.partition(":")[2])
+    known = sorted({*FAMILIES} - {"own", bag_of_sift.FAMILY})
+    if family not in known:
+        near = get_close_matches(family, known, n=1, cutoff=0.0)[0]
+        raise UserError(f"fingerprint.extractor: found {name!r}; nearest: {near}; known are {', '.join(known)}")
     return FAMILIES[family].parse(name, rest)
 
 
@@ -139,6 +146,11 @@ def weights_hash(spec: ExtractorSpec, source: str | None) -> str:
     if not FAMILIES[spec.family].takes_weights:
         raise UserError(f"fingerprint.weights: found {source}, and {spec.name} has no weights; leave it out")
     return weights.content_hash(source)
+
+
+def is_fitted(spec: ExtractorSpec) -> bool:
+    """Whether it has to be fitted to the collection first: :attr:`Settings.fitted`."""
+    return spec.family == bag_of_sift.FAMILY
 
 
 def build(spec: ExtractorSpec, settings: Settings) -> Extractor:

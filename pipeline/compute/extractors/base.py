@@ -32,12 +32,14 @@ class Settings:
         precision: of the arithmetic; part of the digest.
         device: ``cpu`` or ``cuda``; not part of the digest, for results agree to a stated tolerance.
         threads: CPU threads of the forward pass.
+        fitted: the visual words (n, 128) of an extractor that is fitted to the collection; None for all others.
     """
 
     weights: str | None = None
     precision: Precision = "float32"
     device: str = "cpu"
     threads: int = 1
+    fitted: Vectors | None = None
 
 
 @dataclass(frozen=True)
@@ -92,21 +94,30 @@ class Engine:
     dimensions: int
 
 
-class Extractor(Protocol):
-    """An image -> vector function with the preparation it needs; ``(n, h, w, 3) uint8 -> (n, d) float32``."""
+class Prepares(Protocol):
+    """What the stage needs of an extractor, or of several as one."""
 
-    spec: ExtractorSpec
-    digest: str
     dimensions: int
     batch_size: int
 
     def prepare(self, rgb: Pixels) -> Pixels:
-        """``rgb`` (any h, any w, 3) -> (h, w, 3), what the extractor takes."""
+        """``rgb`` (any h, any w, 3) -> what the extractor takes, of one shape for all images.
+
+        Raises:
+            Flaw: the image has nothing for it.
+        """
         ...
 
     def __call__(self, images: Pixels) -> Vectors:
-        """(n, h, w, 3) uint8 -> (n, d) float32, in the same order."""
+        """Prepared images (n, …) uint8 -> (n, d) float32, in the same order."""
         ...
+
+
+class Extractor(Prepares, Protocol):
+    """An image -> vector function with the preparation it needs; ``(n, h, w, 3) uint8 -> (n, d) float32``."""
+
+    spec: ExtractorSpec
+    digest: str
 
 
 class BatchExtractor:

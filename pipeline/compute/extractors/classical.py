@@ -136,10 +136,9 @@ def parse(name: str, rest: str) -> ExtractorSpec:
     """
     model, _, options = rest.partition(":")
     if model not in DESCRIPTORS:
-        near = get_close_matches(model, DESCRIPTORS, n=1, cutoff=0.0)[0]
-        raise UserError(
-            f"fingerprint.extractor: found {name}; nearest: classical/{near}; known are {', '.join(DESCRIPTORS)}"
-        )
+        known = [*DESCRIPTORS, "bag_of_sift"]
+        near = get_close_matches(model, known, n=1, cutoff=0.0)[0]
+        raise UserError(f"fingerprint.extractor: found {name}; nearest: classical/{near}; known are {', '.join(known)}")
     read_options(name, options, DESCRIPTORS[model].options)
     side = DESCRIPTORS[model].side
     return ExtractorSpec(name, "classical", model, options or None, Preprocessing(side, side), "", _VERSION)

@@ -53,7 +53,7 @@ def listed(pattern: str | None = None) -> Iterator[Listed]:
 def _names(pattern: str | None) -> list[str]:
     if pattern is not None and pattern.startswith("timm/"):
         return [f"timm/{name}" for name in timm_models.catalogue()]
-    single = ["efficientnet_lite0", "faces/dlib", "raw_pixels"]
+    single = ["efficientnet_lite0", "faces/dlib", "raw_pixels", "classical/bag_of_sift"]
     return [*single, *(f"classical/{name}" for name in DESCRIPTORS), *(f"torchvision/{name}" for name in PUBLISHED)]
 
 
