@@ -12,7 +12,7 @@ from scipy.sparse import csr_array
 
 from pipeline.compute.agglomerative import needs_all_pairs
 from pipeline.compute.graphs import union_edges
-from pipeline.compute.knn import pair_similarities
+from pipeline.compute.knn import similarities
 from pipeline.compute.task import ClusteringTask, reach
 
 Int64s = npt.NDArray[np.int64]
@@ -86,7 +86,7 @@ def _similarities(points: Float32s, edges: Int64s, unit: bool) -> npt.NDArray[np
     found = np.empty(len(edges))
     for start in range(0, len(edges), _BLOCK_EDGES):
         left, right = edges[start : start + _BLOCK_EDGES].T
-        found[start : start + _BLOCK_EDGES] = pair_similarities(points[left], points[right][:, None], unit)[:, 0]
+        found[start : start + _BLOCK_EDGES] = similarities(points[left], points, right[:, None], unit)[:, 0]
     return found
 
 

@@ -14,9 +14,6 @@ import numpy.typing as npt
 Float32s = npt.NDArray[np.float32]
 Int64s = npt.NDArray[np.int64]
 
-_BLOCK_ROWS = 1024
-"""Queries at a time: bounds memory, has no influence on the result."""
-
 
 @dataclass(frozen=True)
 class Search:
@@ -59,30 +56,33 @@ def nearest(queries: Float32s, vectors: Float32s, count: int, search: Search) ->
 
     Returns:
         Row numbers int64 and similarities float32, both (q, min(count, n)), best first, ties by row number.  The
-        similarities are recomputed pair by pair in float64: FAISS' last bits depend on where in a block a vector lies.
+        similarities are recomputed pair by pair: a search's last bits depend on where in a block a vector lies.
         A place that an inverted file could not fill has row number -1 and similarity -inf.
     """
     count = min(count, len(vectors))
     if not count or not len(queries):
         return np.zeros((len(queries), count), np.int64), np.zeros((len(queries), count), np.float32)
     _, found = build_index(vectors, search).search(queries, count)
-    products = np.full(found.shape, -np.inf, dtype=np.float32)
-    for start in range(0, len(queries), _BLOCK_ROWS):
-        rows = slice(start, start + _BLOCK_ROWS)
-        exact = pair_similarities(queries[rows], vectors[found[rows]], search.unit)
-        products[rows] = np.where(found[rows] >= 0, exact, -np.inf)
+    products = similarities(queries, vectors, found, search.unit)
     order = np.lexsort((found, -products), axis=1)
     return np.take_along_axis(found, order, axis=1), np.take_along_axis(products, order, axis=1)
 
 
-def pair_similarities(left: Float32s, right: Float32s, unit: bool = True) -> Float32s:
-    """Similarities of rows (n, d) with their partners (n, m, d) -> (n, m), summed in float64 in one fixed order."""
-    wide = right.astype(np.float64)
-    if unit:
-        wide *= left[:, None, :]
-        return np.asarray(wide.sum(axis=2), dtype=np.float32)
-    wide -= left[:, None, :]
-    return np.asarray(1.0 - (wide * wide).sum(axis=2) / 2.0, dtype=np.float32)
+def similarities(queries: Float32s, vectors: Float32s, chosen: Int64s, unit: bool = True) -> Float32s:
+    """Similarities of queries (q, d) with chosen rows of ``vectors``, numbers (q, m) -> (q, m); -inf where -1.
+
+    One pair at a time: the same two vectors give the same number wherever they lie and however many threads there are.
+    """
+    left, right = np.ascontiguousarray(queries), np.ascontiguousarray(vectors)
+    ids = np.ascontiguousarray(chosen, dtype=np.int64)
+    found = np.empty(ids.shape, dtype=np.float32)
+    compute: Any = getattr(faiss, "fvec_inner_products_by_idx" if unit else "fvec_L2sqr_by_idx")  # not in its stubs
+    pointers = (faiss.swig_ptr(one) for one in (found, left, right, ids))
+    compute(*pointers, left.shape[1], ids.shape[0], ids.shape[1])
+    if not unit:
+        found = np.asarray(1.0 - found.astype(np.float64) / 2.0, dtype=np.float32)
+    found[ids < 0] = -np.inf
+    return found
 
 
 def neighbor_graph(vectors: Float32s, count: int, search: Search) -> tuple[Int64s, Float32s]:

@@ -211,7 +211,7 @@ CONSTRAINTS = Stage(
 
 NEIGHBORS = Stage(
     name="neighbors",
-    version=1,
+    version=2,
     section="neighbors",
     reads=(_FINGERPRINTS, _MODEL, _COORDINATES),
     writes=(schemas.NEIGHBORS,),

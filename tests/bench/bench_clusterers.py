@@ -297,7 +297,7 @@ def report(dates: Dates) -> dict[str, float]:
         f"{dates.name:30s}{len(dates.dates):4d}{images:7.0f}{subjects:6.0f}{ours['clusters']:7.1f}"
         + "".join(f"{ours[name]:6.3f}" for name in SHOWN[:3])
         + " |"
-        + "".join(f"{value:12.3f}" for value in columns.values()),
+        + "".join(f"{value:13.3f}" for value in columns.values()),
         flush=True,
     )
     for family, tried in FAMILIES.items():
@@ -330,7 +330,7 @@ def main() -> None:
     columns = [*ALTERNATIVES, "told the cut", "told k", "k-means, k"]
     print(f"{'':30s}{'of auto, a date':^38s}  | B-cubed F")
     head = f"{'set':30s}{'n':>4s}{'images':>7s}{'subj':>6s}{'clust':>7s}{'P':>6s}{'R':>6s}{'F':>6s} |"
-    print(head + "".join(f"{name:>12s}" for name in columns))
+    print(head + "".join(f"{name:>13s}" for name in columns))
     names: list[str] = []
 
     def reported(instruments: Iterator[Dates]) -> list[dict[str, float]]:
@@ -343,7 +343,7 @@ def main() -> None:
     real = reported(real_instruments(Fingerprinter(FingerprintParams())))
     simulated = reported(simulated_instruments())
     for name, rows in (("mean of the real sets", real), ("mean of the simulated", simulated)):
-        print(f"{name:74s}" + "".join(f"{np.mean([row[c] for row in rows]):12.3f}" for c in columns))
+        print(f"{name:74s}" + "".join(f"{np.mean([row[c] for row in rows]):13.3f}" for c in columns))
     kinds = {"mean of the real sets": slice(len(real)), "mean of the simulated": slice(len(real), None)}
     second_table(names, real + simulated, kinds)
     print(f"{time.perf_counter() - started:.0f} s")

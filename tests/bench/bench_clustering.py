@@ -51,10 +51,12 @@ Ways = dict[str, Callable[[], None]]
 def images(count: int, seed: int = 0) -> np.ndarray:
     """Unit vectors of a date (count, 256), made some at a time: their making is not to be the peak of memory."""
     sizes = np.random.default_rng(seed).integers(1, 9, size=count)
+    whole = int(np.searchsorted(np.cumsum(sizes), count))
+    sizes = np.append(sizes[:whole], count - sizes[:whole].sum())
     vectors = np.empty((count, DIMENSIONS), dtype=np.float32)
     made = part = 0
     while made < count:
-        some = planted(sizes[part : part + 5000].tolist(), 0.2, seed + part)[0][: count - made]
+        some = planted(sizes[part : part + 5000].tolist(), 0.2, seed + part)[0]
         vectors[made : made + len(some)] = some
         made, part = made + len(some), part + 5000
     return vectors

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.compute.knn import Search, distinct_rows, nearest, neighbor_graph
+from pipeline.compute.knn import Search, distinct_rows, nearest, neighbor_graph, similarities
 from pipeline.compute.projection import unit_rows
 
 
@@ -32,7 +32,7 @@ def test_the_graph_is_that_of_brute_force_with_equal_vectors_among_them(
     found, products = neighbor_graph(vectors, count, Search())
     expected, similarities = brute_force(vectors, count)
     np.testing.assert_array_equal(found, expected)
-    np.testing.assert_array_equal(products, similarities)
+    np.testing.assert_allclose(products, similarities, atol=1e-6)
 
 
 def test_all_equal_vectors_are_each_others_neighbours_by_number() -> None:
@@ -82,3 +82,29 @@ def test_the_gpu_finds_the_same() -> None:
     expected, similarities = neighbor_graph(vectors, 10, Search())
     assert (found == expected).mean() > 0.999
     np.testing.assert_allclose(products, similarities, atol=1e-5)
+
+
+@pytest.mark.parametrize("unit", [True, False])
+def test_a_pairs_similarity_is_the_same_wherever_they_lie_and_whoever_asks(unit: bool) -> None:
+    vectors = units(70, 33) * (1 if unit else 5)
+    pairs = np.random.default_rng(0).integers(70, size=(70, 9))
+    pairs[3, 4] = -1
+    found = similarities(vectors, vectors, pairs, unit)
+    assert found[3, 4] == -np.inf
+    order = np.random.default_rng(1).permutation(70)
+    place = np.append(np.argsort(order), -1)
+    np.testing.assert_array_equal(similarities(vectors[order], vectors[order], place[pairs[order]], unit), found[order])
+    square = similarities(vectors, vectors, np.tile(np.arange(70), (70, 1)), unit)
+    np.testing.assert_array_equal(square, square.T)
+    exact = 1 - ((vectors[:, None].astype(float) - vectors) ** 2).sum(axis=2) / 2
+    np.testing.assert_allclose(square, exact, atol=1e-4)
+
+
+@pytest.mark.parametrize("exact_below", [100, 10])
+def test_vectors_of_any_length_are_searched_by_euclidean_distance(exact_below: int) -> None:
+    vectors = units(60, 3) * np.linspace(0.5, 3, 60, dtype=np.float32)[:, None]
+    found, similarity = neighbor_graph(vectors, 4, Search(exact_below, num_probes=1000, unit=False))
+    distance = np.linalg.norm(vectors[:, None].astype(float) - vectors, axis=2)
+    np.fill_diagonal(distance, np.inf)
+    np.testing.assert_array_equal(found, np.argsort(distance, axis=1)[:, :4])
+    np.testing.assert_allclose(similarity, 1 - np.sort(distance, axis=1)[:, :4] ** 2 / 2, atol=1e-5)
