@@ -48,3 +48,62 @@ def picture(
 def words_of(value: str | None) -> tuple[str, ...]:
     """``a,b`` -> ("a", "b")."""
     return tuple(word for word in (one.strip() for one in (value or "").split(",")) if word)
+
+
+def find(
+    images: Annotated[list[str], typer.Argument(metavar="IMAGE…", help="Files or URIs of photographs.")],
+    workspace: WorkspaceOption,
+    json_: Annotated[bool, typer.Option("--json", help="JSON, an object an image.")] = False,
+    config: ConfigOption = None,
+    set_: SetOption = None,
+) -> None:
+    """Which track is this? The five likeliest tracks of photographs, in the collection or not.
+
+    The probability is that the photograph shows the track's subject, as linking has learnt scores from the dates so
+    far: the track against all others and against none, each track alike beforehand. It is as good as the collection
+    is like the photograph: another camera or place is not allowed for, nor is the time that has passed.
+    """
+    import json
+    from dataclasses import asdict
+
+    from pipeline.reports.text import table
+    from pipeline.runtime.find import find as find_tracks
+
+    found = find_tracks(open_context(workspace, config, set_), images)
+    if json_:
+        rows = [asdict(one) | {"none": one.none} for one in found]
+        out.print(json.dumps(rows, indent=2), markup=False, soft_wrap=True)
+        return
+    for one in found:
+        lines = [(t.track_id, f"{t.probability:.3f}", f"{t.similarity:.3f}", t.last_date) for t in one.tracks]
+        lines.append(("none of them", f"{one.none:.3f}", "", ""))
+        out.print(table(one.image, ("track", "probability", "similarity", "last seen"), lines))
+        for same in one.same:
+            track = f"track {same.track_id}" if same.track_id else "no track"
+            out.print(f"the same bytes as image {same.image_id} of {same.date}: {track}", markup=False, soft_wrap=True)
+
+
+def near_duplicates(
+    workspace: WorkspaceOption,
+    threshold: Annotated[
+        float, typer.Option("--threshold", help="Least cosine of the projected vectors.", min=-1, max=1)
+    ] = 0.98,
+    burst: Annotated[float, typer.Option("--burst", help="Most seconds between two shots of a burst.", min=0)] = 3.0,
+    dates: Annotated[str | None, typer.Option("--dates", metavar="A:B", help="First and last date to look at.")] = None,
+    file: Annotated[
+        Path | None, typer.Option("--out", help="Write all pairs to this file: .csv, .json (lines) or .parquet.")
+    ] = None,
+    config: ConfigOption = None,
+    set_: SetOption = None,
+) -> None:
+    """Pairs of images of one date that look almost the same, from the neighbour graph; bursts are marked."""
+    from pipeline.reports.export import write_table
+    from pipeline.reports.near_duplicates import render
+    from pipeline.runtime.near_duplicates import find_near_duplicates
+
+    context = open_context(workspace, config, set_)
+    context.dates = parse_dates(dates)
+    pairs = find_near_duplicates(context, threshold, burst)
+    out.print(render(pairs, threshold, burst))
+    if file is not None:
+        write_table(pairs, file)

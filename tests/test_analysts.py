@@ -1,0 +1,86 @@
+"""What analysts ask of a workspace, by the command, in this process."""
+
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+from typer.testing import CliRunner, Result
+
+from pipeline import schemas
+from pipeline.cli import app
+from pipeline.errors import UserError
+from pipeline.runtime.find import find
+from pipeline.runtime.tables import read_dates
+from tests.collections import Collection, small
+from tests.runtime.runs import open_read, run_local
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def collection(tmp_path_factory: pytest.TempPathFactory) -> Collection:
+    return small(tmp_path_factory.mktemp("analysts") / "photos", subjects=6)
+
+
+@pytest.fixture(scope="module")
+def workspace(collection: Collection) -> Path:
+    run_local(collection.root, collection.root.parent / "ws")
+    return collection.root.parent / "ws"
+
+
+def command(*words: object) -> Result:
+    done = CliRunner().invoke(app, [str(word) for word in words])
+    if done.exception is not None and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    return done
+
+
+def test_an_image_of_the_collection_finds_its_own_track(collection: Collection, workspace: Path) -> None:
+    rows = read_dates(open_read(workspace), schemas.TRACKS, ("image_id", "uri", "track_id")).to_pylist()
+    images = [collection.root / key for key in collection.identity]
+    done = json.loads(command("find", *images, "-w", workspace, "--json").stdout)
+    by_uri = {row["uri"].removeprefix("file://"): row for row in rows}
+    assert [one["same"][0]["image_id"] for one in done] == [by_uri[one["image"]]["image_id"] for one in done]
+    own = [by_uri[one["image"]]["track_id"] for one in done]
+    assert [one["same"][0]["track_id"] for one in done] == own
+    assert [one["tracks"][0]["track_id"] for one in done] == own
+    assert all(one["tracks"][0]["probability"] > 0.5 for one in done)
+    assert all(0 <= one["none"] <= 1 and len(one["tracks"]) <= 5 for one in done)
+
+
+def test_a_photograph_that_is_not_in_the_collection(collection: Collection, workspace: Path, tmp_path: Path) -> None:
+    other = Collection(tmp_path)
+    asked = [other.root / other.add(2, "2024-05-02", 7, name="new.jpg"), other.root / other.add(99, "2024-05-02", 0)]
+    known, stranger = find(open_read(workspace), [str(one) for one in asked])
+    assert (known.same, stranger.same) == ((), ())
+    of_two = [key for key, who in collection.identity.items() if who == "subject 2"]
+    (own,) = {one.same[0].track_id for one in find(open_read(workspace), [str(collection.root / k) for k in of_two])}
+    assert known.tracks[0].track_id == own
+    assert known.none < 0.5 < stranger.none
+
+
+def test_mistakes_of_find(collection: Collection, workspace: Path, tmp_path: Path) -> None:
+    (tmp_path / "text.jpg").write_text("no image")
+    image = str(collection.root / next(iter(collection.identity)))
+    for images, settings, said in (
+        ([str(tmp_path / "text.jpg")], (), r"text.jpg cannot be read as an image \(not_an_image\)"),
+        ([str(tmp_path / "none.jpg")], (), "there is no image at .*none.jpg"),
+        ([str(tmp_path)], (), "there is no image at"),
+        ([image], ("clustering=other",), "has no tracks by efficientnet_lite0 and clustering other yet"),
+    ):
+        with pytest.raises(UserError, match=said):
+            find(open_read(workspace, *settings), images)
+
+
+def test_near_duplicates_are_written_as_they_are_shown(workspace: Path, tmp_path: Path) -> None:
+    for ending, read in (("csv", pl.read_csv), ("parquet", pl.read_parquet), ("json", pl.read_ndjson)):
+        file = tmp_path / f"pairs.{ending}"
+        done = command("near-duplicates", "-w", workspace, "--threshold", 0.5, "--burst", 60, "--out", file)
+        rows = read(file)
+        assert done.stdout.startswith(f"{rows.height} pairs of one date")
+        assert rows.height > 5
+        assert rows["similarity"].min() >= 0.5
+        assert rows.filter(pl.col("seconds_apart") <= 60).height == rows["burst"].sum() > 0
+    with pytest.raises(UserError, match="expected a file that ends with"):
+        command("near-duplicates", "-w", workspace, "--out", tmp_path / "pairs.xls")
