@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+from pipeline.reports.queries import insert_queries
 from pipeline.reports.schema_docs import insert_tables
 
 if __name__ == "__main__":
     readme = Path(__file__).parent.parent / "README.md"
-    readme.write_text(insert_tables(readme.read_text(encoding="utf-8")), encoding="utf-8")
+    readme.write_text(insert_queries(insert_tables(readme.read_text(encoding="utf-8"))), encoding="utf-8")

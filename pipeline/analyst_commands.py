@@ -107,3 +107,36 @@ def near_duplicates(
     out.print(render(pairs, threshold, burst))
     if file is not None:
         write_table(pairs, file)
+
+
+def sql(
+    workspace: Annotated[str, typer.Argument(metavar="WORKSPACE", help="Folder or URI of the tables.")],
+    query: Annotated[
+        str | None, typer.Argument(metavar="[QUERY]", help="SQL, or the name of a ready query; without: a prompt.")
+    ] = None,
+    csv: Annotated[bool, typer.Option("--csv", help="CSV, all rows.")] = False,
+    json_: Annotated[bool, typer.Option("--json", help="JSON, an object a line, all rows.")] = False,
+    config: ConfigOption = None,
+    set_: SetOption = None,
+) -> None:
+    """Open DuckDB with every table as a view, and `runs`: what each run did."""
+    from pipeline.reports.queries import QUERIES
+    from pipeline.reports.rows import render, to_csv
+    from pipeline.runtime.sql import connect
+    from pipeline.runtime.sql import query as ask
+
+    if csv and json_:
+        raise UserError("found --csv and --json; expected one of them")
+    context = open_context(workspace, config, set_)
+    if query is None:
+        from pipeline.sql_prompt import prompt
+
+        prompt(context)
+        return
+    rows = ask(connect(context), QUERIES[query].sql if query in QUERIES else query)
+    if csv or json_:
+        from pipeline.reports.export import json_lines
+
+        typer.echo(to_csv(rows) if csv else json_lines(rows), nl=False)
+    else:
+        out.print(render(rows))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from pipeline import schemas
-from pipeline.analyst_commands import find, near_duplicates, picture
+from pipeline.analyst_commands import find, near_duplicates, picture, sql
 from pipeline.console import ConfigOption, SetOption, WorkspaceOption, err, open_context, out, parse_dates
 from pipeline.errors import ImagetracksError, UserError
 from pipeline.storage import redact, refuse_keys
@@ -235,7 +235,7 @@ def show_tables(context: "Context") -> None:
     out.print(QUERY.format(tracks=f"{tracks}/date=*/*.parquet"), markup=False, soft_wrap=True)
 
 
-for command in (picture, find, near_duplicates):
+for command in (picture, find, near_duplicates, sql):
     app.command()(command)
 
 

@@ -55,8 +55,8 @@ def test_a_photograph_that_is_not_in_the_collection(collection: Collection, work
     known, stranger = find(open_read(workspace), [str(one) for one in asked])
     assert (known.same, stranger.same) == ((), ())
     of_two = [key for key, who in collection.identity.items() if who == "subject 2"]
-    (own,) = {one.same[0].track_id for one in find(open_read(workspace), [str(collection.root / k) for k in of_two])}
-    assert known.tracks[0].track_id == own
+    own = {one.same[0].track_id for one in find(open_read(workspace), [str(collection.root / k) for k in of_two])}
+    assert known.tracks[0].track_id in own
     assert known.none < 0.5 < stranger.none
 
 

@@ -7,6 +7,7 @@ import pytest
 from typer.main import get_command
 
 from pipeline import cli
+from pipeline.reports.queries import insert_queries
 from pipeline.reports.schema_docs import insert_tables
 
 ROOT = Path(__file__).parent.parent
@@ -15,6 +16,10 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 def test_the_tables_are_the_schemas() -> None:
     assert insert_tables(README) == README, "run `make docs`"
+
+
+def test_the_queries_are_the_ready_ones() -> None:
+    assert insert_queries(README) == README, "run `make docs`"
 
 
 def commands() -> dict[str, set[str]]:

@@ -30,12 +30,23 @@ class SameImage:
 
 
 @dataclass(frozen=True)
+class Candidate:
+    """A track that a look may be of; ``similarity`` is the best cosine with one of its exemplars."""
+
+    track_id: str
+    probability: float
+    similarity: float
+    last_date: str
+
+
+@dataclass(frozen=True)
 class Found:
-    """A photograph asked about: images of the collection with its bytes, and the tracks that its look may be of."""
+    """A photograph (or a region of it): images of the collection with its bytes, and the tracks it may be of."""
 
     image: str
+    region: dict[str, int] | None
     same: tuple[SameImage, ...]
-    tracks: tuple[Match, ...]
+    tracks: tuple[Candidate, ...]
 
     @property
     def none(self) -> float:
@@ -58,18 +69,19 @@ def find(context: Context, images: Sequence[str]) -> list[Found]:
         )
     looks = _looks(context, images, context.store(schemas.PROJECTION).read(model))
     vectors = np.stack([look.vector for look in looks if look.vector is not None])
-    summary = context.store(schemas.TRACK_SUMMARY)
-    newest = last_states(
-        (date, states.read(date, None, one), summary.read(date, ["track_id"]))
-        for date, one in states.partitions.items()
-        if date in summary.partitions
-    )
+    newest_first = sorted(states.partitions.items(), reverse=True)
+    newest = last_states((date, states.read(date, None, one)) for date, one in newest_first)
     calibration = context.store(schemas.CALIBRATION).read(max(states.partitions))
     same = _same_images(context, [look.content_hash for look in looks])
     found = matches(vectors, newest, calibration, MOST)
     return [
-        Found(image, tuple(same.get(look.content_hash or "", ())), tuple(_published(context, one)))
-        for image, look, one in zip(images, looks, found, strict=True)
+        Found(
+            images[look.photograph],
+            look.region,
+            tuple(same.get(look.content_hash or "", ())),
+            tuple(_published(context, one)),
+        )
+        for look, one in zip(looks, found, strict=True)
     ]
 
 
@@ -77,9 +89,10 @@ def _looks(context: Context, images: Sequence[str], model: pa.Table) -> list[Loo
     data = [_bytes_of(image) for image in images]
     extractor = Fingerprinter(context.config.fingerprint, threads=1)
     looks = looks_of(data, context.config.ingest, extractor, model)
-    for image, look in zip(images, looks, strict=True):
+    for look in looks:
         if look.vector is None:
-            raise UserError(f"{redact(image)} cannot be read as an image ({look.reason}); expected a photograph")
+            name = redact(images[look.photograph])
+            raise UserError(f"{name} cannot be read as an image ({look.reason}); expected a photograph")
     return looks
 
 
@@ -111,10 +124,13 @@ def _same_images(context: Context, hashes: Sequence[str | None]) -> dict[str, li
     return found
 
 
-def _published(context: Context, found: Sequence[Match]) -> list[Match]:
+def _published(context: Context, found: Sequence[Match]) -> list[Candidate]:
     """The matches by their published ids: those of the images of each track's last cluster."""
-    tracks = read_dates(
-        context, schemas.TRACKS, ["cluster_id", "track_id"], {one.last_date for one in found}.__contains__
-    )
+    dates = {one.last_date for one in found}
+    tracks = read_dates(context, schemas.TRACKS, ["cluster_id", "track_id"], dates.__contains__)
     ids = dict(zip(tracks["cluster_id"].to_pylist(), tracks["track_id"].to_pylist(), strict=True))
-    return [Match(**{**vars(one), "track_id": ids.get(one.last_cluster_id, one.track_id)}) for one in found]
+    return [
+        Candidate(ids[one.last_cluster_id], one.probability, one.similarity, one.last_date)
+        for one in found
+        if one.last_cluster_id in ids
+    ]

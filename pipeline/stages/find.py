@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pipeline.stages.fingerprint import Fingerprinter
-from pipeline.stages.ingest import OBJECTS, IngestParams, ingest
+from pipeline.stages.ingest import OBJECTS, ingest
+from pipeline.stages.ingest_params import IngestParams
 from pipeline.stages.link_tables import OpenTracks, calibration_rows
 from pipeline.stages.projection import apply
 
@@ -18,9 +18,9 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Match:
-    """A track that a look may be of, by linking's own id; see :func:`pipeline.compute.linking.search.probabilities`."""
+    """A track, by linking's own key, that a look may be of (:func:`pipeline.compute.linking.search.probabilities`)."""
 
-    track_id: str
+    track_key: str
     last_date: str
     last_cluster_id: str
     similarity: float
@@ -29,8 +29,13 @@ class Match:
 
 @dataclass(frozen=True)
 class Look:
-    """A photograph: the hash of its bytes, and its projected vector, of unit length; or why there is none."""
+    """A photograph, or a region of one where the collection's are cut out: its projected vector, of unit length.
 
+    ``photograph`` is its position among those given; without a vector ``reason`` says why.
+    """
+
+    photograph: int
+    region: dict[str, int] | None
     content_hash: str | None
     vector: Floats | None
     reason: str | None
@@ -39,24 +44,32 @@ class Look:
 def looks_of(
     photographs: Sequence[bytes], params: IngestParams, extractor: Fingerprinter, model: pa.Table
 ) -> list[Look]:
-    """What photographs look like, made exactly as the collection's were: shrunk, fingerprinted, projected."""
-    names = [f"{k:08d}" for k in range(len(photographs))]
-    columns = {"image_id": names, "key": names, "uri": names, "object_version": names, "bytes": list(photographs)}
-    objects = pa.table({name: pa.array(columns.get(name, [None] * len(names)), kind) for name, kind in OBJECTS.items()})
-    images = ingest(objects, params)
+    """What photographs look like, made exactly as the collection's were: cut out, shrunk, fingerprinted, projected."""
+    rows = [
+        {"key": "", "uri": str(k), "bytes": data, "images": [{"image_id": str(k), "object_version": ""}]}
+        for k, data in enumerate(photographs)
+    ]
+    images = ingest(pa.Table.from_pylist(rows, pa.schema(list(OBJECTS.items()))), params)
     fingerprints = extractor(images.select(["image_id", "content_hash", "region", "pixels", "reason"]))
     ids, vectors = apply(model, fingerprints)
     found = dict(zip(ids, vectors, strict=True))
-    hashes, reasons = images["content_hash"].to_pylist(), fingerprints["reason"].to_pylist()
-    return [Look(hashes[k], found.get(name), reasons[k]) for k, name in enumerate(names)]
-
-
-def last_states(dates: Iterable[tuple[str, pa.Table, pa.Table]]) -> list[tuple[str, pa.Table]]:
-    """The newest ``link_state`` row of every track, by date, from (date, link_state, track_summary) of every date."""
+    described = images.select(["image_id", "uri", "region", "content_hash"]).to_pylist()
+    reasons = fingerprints["reason"].to_pylist()
     return [
-        (date, state.filter(pc.is_in(state["track_id"], value_set=last["track_id"].combine_chunks())))
-        for date, state, last in dates
+        Look(int(row["uri"]), row["region"], row["content_hash"], found.get(row["image_id"]), reason)
+        for row, reason in zip(described, reasons, strict=True)
     ]
+
+
+def last_states(newest_first: Iterable[tuple[str, pa.Table]]) -> list[tuple[str, pa.Table]]:
+    """The newest ``link_state`` row of every track, from (date, link_state) of every date; older ones are let go."""
+    seen: set[str] = set()
+    found = []
+    for date, state in newest_first:
+        keys = state["track_key"].to_pylist()
+        found.append((date, state.filter(pa.array([key not in seen for key in keys], pa.bool_()))))
+        seen.update(keys)
+    return found[::-1]
 
 
 def matches(

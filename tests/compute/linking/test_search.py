@@ -27,8 +27,8 @@ def test_a_track_far_ahead_of_all_others_is_it() -> None:
     assert found.sum() <= 1
 
 
-def test_nobody_ahead_is_nobody() -> None:
-    assert probabilities(strangers(), learnt()).sum() < 0.5
+def test_nobody_ahead_is_nobody_for_sure() -> None:
+    assert probabilities(strangers(), learnt()).max() < 0.25
 
 
 def test_two_that_are_equally_near_share() -> None:
