@@ -87,19 +87,19 @@ def test_the_runs_say_what_they_did(workspace: Path) -> None:
 def test_a_workspace_on_s3_is_read_with_the_credentials_of_fsspec(tmp_path: Path, workspace: Path) -> None:
     with s3_server(tmp_path) as server:
         server.filesystem.mkdir("tracks")
-        for file in workspace.rglob("*"):
-            if file.is_file():
-                server.filesystem.pipe_file(f"tracks/ws/{file.relative_to(workspace)}", file.read_bytes())
-        (rows,) = query(
-            connect(open_read("s3://tracks/ws")), "SELECT count(*) AS n, max(date) AS d FROM tracks"
-        ).to_pylist()
-        assert (rows["n"], str(rows["d"])) == (21, DATES[-1])
-        done = CliRunner().invoke(
-            app, ["sql", "s3://tracks/ws"], input="SELECT count(*) AS n\nFROM runs;\nnonsense;\n.cost\n.x\n"
-        )
-        assert done.exit_code == 0, done.output
-        assert "1 rows" in done.output
-        assert "Parser Error" in done.output
+        server.filesystem.put(str(workspace).replace("[", "[[]"), "tracks/ws", recursive=True)
+        found = query(connect(open_read("s3://tracks/ws")), "SELECT count(*) AS n, max(date) AS d FROM tracks")
+        (row,) = found.to_pylist()
+        assert (row["n"], str(row["d"])) == (21, DATES[-1])
+
+
+def test_the_prompt_goes_on_after_a_mistake(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    words = "SELECT count(*) AS n\nFROM runs;\nnonsense;\n.cost\n.x\n.tables\n"
+    done = CliRunner().invoke(app, ["sql", str(workspace)], input=words)
+    assert done.exit_code == 0, done.output
+    assert "Parser Error" in done.output
+    assert done.output.index("Parser Error") < done.output.index("computed") < done.output.index("track_summary")
 
 
 def test_the_command(workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
