@@ -61,6 +61,33 @@ def test_pandas(workspace: Path, table: Table) -> None:
 
 
 @pytest.mark.parametrize("table", DATED, ids=lambda table: table.name)
+def test_pandas_with_real_dates(workspace: Path, table: Table) -> None:
+    if not expected_rows(workspace, table):
+        pytest.skip(f"{table.name} has no rows here")
+    rows = pd.read_parquet(folder(workspace, table))
+    rows["date"] = pd.to_datetime(rows["date"].astype(str))
+    assert set(rows["date"].dt.date) <= set(DAYS)
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
+def test_hugging_face(workspace: Path, table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    import datasets
+
+    expected = sum(one.rows for one in open_read(workspace).store(table).partitions.values())
+    if not expected:
+        pytest.skip(f"{table.name} has no rows here")
+    datasets.disable_progress_bars()
+    glob = str(folder(workspace, table) / f"{table.partition_key}=*" / "*.parquet")
+    rows = datasets.Dataset.from_polars(pl.read_parquet(glob, hive_partitioning=True, try_parse_hive_dates=True))
+    assert rows.num_rows == expected
+    assert table.partition_key in rows.column_names
+    options = {"split": "train", "batch_size": 1000, "cache_dir": str(tmp_path)}
+    streamed = datasets.load_dataset("parquet", data_files=glob, **options)
+    assert streamed.num_rows == rows.num_rows
+
+
+@pytest.mark.parametrize("table", DATED, ids=lambda table: table.name)
 def test_pyarrow(workspace: Path, table: Table) -> None:
     import pyarrow as pa
 
