@@ -67,7 +67,13 @@ def find(context: Context, images: Sequence[str]) -> list[Found]:
             f"workspace {context.workspace.uri} has no tracks by {context.config.fingerprint.extractor} and clustering "
             f"{context.config.clustering} yet\\nfinish `imagetracks run` first, or give its --config and --set"
         )
-    looks = _looks(context, images, context.store(schemas.PROJECTION).read(model))
+    fitted = context.store(schemas.PROJECTION).read(model)
+    if fitted.column_names != schemas.PROJECTION.names:
+        raise UserError(
+            f"workspace {context.workspace.uri} was written by another version of imagetracks\n"
+            "bring it up to date with `imagetracks run` first"
+        )
+    looks = _looks(context, images, fitted)
     vectors = np.stack([look.vector for look in looks if look.vector is not None])
     newest_first = sorted(states.partitions.items(), reverse=True)
     newest = last_states((date, states.read(date, None, one)) for date, one in newest_first)
