@@ -6,7 +6,7 @@ on, with a bound, a back-off that doubles and a pause that is drawn, for reads a
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import s3fs
@@ -14,7 +14,7 @@ from aiohttp import ClientError as AiohttpError
 from botocore.exceptions import ConnectionError as BotocoreConnectionError  # type: ignore[import-untyped]  # has no types
 from botocore.exceptions import HTTPClientError, IncompleteReadError
 from botocore.parsers import ResponseParserError  # type: ignore[import-untyped]  # has no types
-from fsspec.asyn import sync_wrapper
+from fsspec.asyn import sync, sync_wrapper
 
 from pipeline import storage
 from pipeline.storage import Permit
@@ -70,6 +70,18 @@ class S3(s3fs.S3FileSystem):  # type: ignore[misc]  # s3fs has no types
         # Around the request and its body: a body cut short is asked for again.
         data: bytes = await self._tried(lambda: read(path, **options))
         return data
+
+    def pages(self, path: str) -> Iterator[list[dict[str, Any]]]:
+        """What lies below a prefix, a request's thousand at a time: a listing need not fit into memory."""
+        bucket, key, _ = self.split_path(self._strip_protocol(path))
+        request = {"Bucket": bucket, "Prefix": f"{key}/" if key else "", **self.req_kw}
+        while True:
+            answer = sync(self.loop, self._call_s3, "list_objects_v2", **request)
+            found = [one for one in answer.get("Contents", []) if not one["Key"].endswith("/")]
+            yield [{**one, "name": f"{bucket}/{one['Key']}", "size": one["Size"]} for one in found]
+            if not answer.get("IsTruncated"):
+                return
+            request["ContinuationToken"] = answer["NextContinuationToken"]
 
     async def _cp_file(self, path1: str, path2: str, **_: Any) -> None:
         # One request for what is no larger than S3 copies at once, 5 GB; a part never is.

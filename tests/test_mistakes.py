@@ -66,7 +66,7 @@ def test_manifests(photos: Path, tmp_path: Path, manifest: str, said: str) -> No
 
 
 def test_a_missing_manifest(photos: Path, tmp_path: Path) -> None:
-    assert "there is no manifest" in refused(tmp_path, photos, "--manifest", tmp_path / "m.csv")
+    assert "there is nothing at the manifest" in refused(tmp_path, photos, "--manifest", tmp_path / "m.csv")
 
 
 @pytest.mark.parametrize(

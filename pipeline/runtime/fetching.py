@@ -13,6 +13,7 @@ from fsspec.asyn import sync
 
 from pipeline import storage
 from pipeline.compute.reasons import Flaw, Reason
+from pipeline.runtime.members import Fetched, Member, Range, read_members
 from pipeline.storage import RETRIES, FileSystem, is_local, open_filesystem, redact, tries_itself, without_secrets
 
 _TIMEOUT = 120.0
@@ -23,39 +24,63 @@ _ESCAPED = re.compile(rb"\\x([89a-f][0-9a-f])")
 
 _RETRIED = (Reason.IO_ERROR, Reason.TIMED_OUT)
 
-Fetched = tuple[bytes | None, Flaw | None]
-
 
 def fetch(
-    objects: pa.Table, filesystem: FileSystem, concurrency: int, max_bytes: int | None = None, retries: int = RETRIES
+    objects: pa.Table,
+    filesystem: FileSystem,
+    concurrency: int,
+    max_bytes: int | None = None,
+    retries: int = RETRIES,
+    image_column: str | None = None,
 ) -> pa.Table:
     """Read objects, many at once.
 
     Args:
-        objects: with ``uri`` and ``size`` (bytes by the listing, null if unknown).
+        objects: with ``uri`` and ``size`` (bytes by the listing, null if unknown), and perhaps ``member``, where in an
+            archive it lies.
         filesystem: the collection's; an object whose URI belongs to another store is read through that one.
         concurrency: objects on their way at once.
         max_bytes: an object that the listing says is larger is not read.
         retries: times that an object is tried again when what went wrong may pass.
+        image_column: of a Parquet file, if it is not the only one of bytes.
 
     Returns:
         The same rows with ``bytes``, and where that is null ``reason`` and ``detail``; ``uri`` as it may be kept.
     """
     results: list[Fetched] = [(None, None)] * objects.num_rows
-    stores: dict[str, tuple[FileSystem, list[tuple[int, str, int | None]]]] = {}
+    stores: dict[str, tuple[FileSystem, list[tuple[int, str]]]] = {}
+    archives: dict[str, list[tuple[int, Member]]] = {}
     sizes = objects["size"].to_pylist()
+    members = objects["member"].to_pylist() if "member" in objects.column_names else [None] * objects.num_rows
     for row, uri in enumerate(objects["uri"].to_pylist()):
-        size = sizes[row]
+        size, member = sizes[row], members[row]
         if max_bytes is not None and size is not None and size > max_bytes:
             results[row] = None, Flaw(Reason.TOO_LARGE, f"{size} bytes, at most {max_bytes}")
-            continue
-        store, path = _store(filesystem, uri, retries)
-        stores.setdefault(str(store.protocol), (store, []))[1].append((row, path, size))
+        elif member is not None:
+            archives.setdefault(member["archive"], []).append((row, Member(**member, size=size)))
+        else:
+            store, path = _store(filesystem, uri, retries)
+            stores.setdefault(str(store.protocol), (store, []))[1].append((row, path))
+
+    def read(store: FileSystem, ranges: list[Range]) -> list[Fetched]:
+        return _read_all(store, ranges, concurrency, 0 if tries_itself(store) else retries)
+
     for store, wanted in stores.values():
-        read = _read_all(store, [path for _, path, _ in wanted], concurrency, 0 if tries_itself(store) else retries)
-        for (row, _, size), got in zip(wanted, read, strict=True):
-            results[row] = _checked(got, size)
+        _put(results, [row for row, _ in wanted], read(store, [Range(path) for _, path in wanted]), sizes)
+    for uri, listed in archives.items():
+        store, path = _store(filesystem, uri, retries)
+        rows, inside = [row for row, _ in listed], [member for _, member in listed]
+        try:
+            found = read_members(store, path, inside, image_column, read)
+        except Exception as error:  # one archive must not disturb another
+            found = [(None, flaw_of(error))] * len(rows)
+        _put(results, rows, found, sizes)
     return _with_results(objects, results)
+
+
+def _put(results: list[Fetched], rows: list[int], found: list[Fetched], sizes: list[int | None]) -> None:
+    for row, got in zip(rows, found, strict=True):
+        results[row] = _checked(got, sizes[row])
 
 
 def _with_results(objects: pa.Table, results: list[Fetched]) -> pa.Table:
@@ -86,28 +111,36 @@ def _checked(got: Fetched, size: int | None) -> Fetched:
     return got
 
 
-def _read_all(filesystem: FileSystem, paths: list[str], concurrency: int, retries: int) -> list[Fetched]:
+def _read_all(filesystem: FileSystem, ranges: list[Range], concurrency: int, retries: int) -> list[Fetched]:
     if getattr(filesystem, "async_impl", False) and not getattr(filesystem, "asynchronous", False):
-        return list(sync(filesystem.loop, _gather, filesystem, paths, concurrency, retries))
-    read = _read_local if is_local(filesystem) else filesystem.cat_file
-    with ThreadPoolExecutor(max(1, min(concurrency, len(paths)))) as pool:
-        return list(pool.map(lambda path: _attempts(read, path, retries), paths))
+        return list(sync(filesystem.loop, _gather, filesystem, ranges, concurrency, retries))
+    read = _read_local if is_local(filesystem) else lambda one: filesystem.cat_file(one.path, **_limits(one))
+    with ThreadPoolExecutor(max(1, min(concurrency, len(ranges)))) as pool:
+        return list(pool.map(lambda one: _attempts(read, one, retries), ranges))
 
 
-async def _gather(filesystem: FileSystem, paths: list[str], concurrency: int, retries: int) -> list[Fetched]:
+def _limits(one: Range) -> dict[str, int | None]:
+    """What is asked of a store beside the path; not every store's answer to a range of everything is everything."""
+    return {} if one.start is None else {"start": one.start, "end": one.end}
+
+
+async def _gather(filesystem: FileSystem, ranges: list[Range], concurrency: int, retries: int) -> list[Fetched]:
     slots = asyncio.Semaphore(concurrency)
 
-    async def one(path: str) -> Fetched:
+    async def read(one: Range) -> bytes:
+        return bytes(await filesystem._cat_file(one.path, **_limits(one)))
+
+    async def attempts(one: Range) -> Fetched:
         async with slots:
-            return await _attempts_async(filesystem._cat_file, path, retries)
+            return await _attempts_async(read, one, retries)
 
-    return await asyncio.gather(*(one(path) for path in paths))
+    return await asyncio.gather(*(attempts(one) for one in ranges))
 
 
-def _attempts(read: Callable[[str], bytes], path: str, retries: int) -> Fetched:
+def _attempts(read: Callable[[Range], bytes], one: Range, retries: int) -> Fetched:
     for attempt in range(1, retries + 2):
         try:
-            return read(path), None
+            return read(one), None
         except Exception as error:  # stores raise anything, and one object must not disturb another
             flaw = flaw_of(error)
         if flaw.reason not in _RETRIED or attempt > retries:
@@ -116,10 +149,10 @@ def _attempts(read: Callable[[str], bytes], path: str, retries: int) -> Fetched:
     return None, flaw
 
 
-async def _attempts_async(read: Callable[[str], Awaitable[bytes]], path: str, retries: int) -> Fetched:
+async def _attempts_async(read: Callable[[Range], Awaitable[bytes]], one: Range, retries: int) -> Fetched:
     for attempt in range(1, retries + 2):
         try:
-            return await asyncio.wait_for(read(path), _TIMEOUT), None
+            return await asyncio.wait_for(read(one), _TIMEOUT), None
         except Exception as error:
             flaw = flaw_of(error)
         if flaw.reason not in _RETRIED or attempt > retries:
@@ -143,13 +176,14 @@ def flaw_of(error: Exception) -> Flaw:
     return Flaw(Reason.IO_ERROR, detail)
 
 
-def _read_local(path: str) -> bytes:
+def _read_local(one: Range) -> bytes:
     """A regular file's bytes; opening does not wait for the other end of a pipe."""
-    descriptor = os.open(_on_disk(path), os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    descriptor = os.open(_on_disk(one.path), os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise FileNotFoundError(f"not a regular file: {path}")
-        return file.read()
+            raise FileNotFoundError(f"not a regular file: {one.path}")
+        file.seek(one.start or 0)
+        return file.read() if one.end is None else file.read(one.end - file.tell())
 
 
 def _on_disk(path: str) -> str | bytes:

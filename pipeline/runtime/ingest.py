@@ -8,9 +8,8 @@ means reading it again, of the third only new metadata.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import reduce
 from hashlib import blake2b
 
 import pyarrow as pa
@@ -24,7 +23,7 @@ from pipeline.runtime.context import Context
 from pipeline.runtime.engine import Call, Fragment
 from pipeline.runtime.fragments import Pieces, compose
 from pipeline.runtime.reading import WORD_DIGITS, FailureGuard, as_listed, kept_uris, read_work
-from pipeline.runtime.sources import list_collection, refuse_absent
+from pipeline.runtime.sources import Scope, list_collection, refuse_absent
 from pipeline.runtime.staleness import parameters
 from pipeline.schemas import IMAGES
 from pipeline.stages.ingest import flag_duplicates
@@ -67,21 +66,22 @@ def run_ingest(context: Context, collection: str, manifest: str | None) -> None:
     store, params = context.store(IMAGES), context.config.ingest
     inputs = image_inputs(params)
     stage = digest(inputs)
-    listing, filesystem, unlisted = list_collection(collection, manifest, params, context.config.resources.retries)
+    retries = context.config.resources.retries
+    listing, filesystem, scope = list_collection(collection, manifest, params, retries, context.dates)
     listing = named(listing, params)
     if params.on_absent == "refuse":
         refuse_absent(listing, lambda: _known(store, params, redo=False)[NAME])
     listing = _with_versions(listing)
     listed = digest(content_digests(listing.select(["image_id", "object_version"])))
-    state = {"stage": stage, "listing": listed, "on_vanished": params.on_vanished, "unlisted": list(unlisted)}
+    state = {"stage": stage, "listing": listed, "on_vanished": params.on_vanished, "scope": scope.digest}
     if dict(store.extra) == state and not _has_transient_failures(store):
         return
     redo = store.extra.get("stage") != stage
-    if unlisted and redo and store.partitions:
-        raise _not_all_can_be_read_again(unlisted)
+    if redo and not scope.is_all and store.partitions:
+        raise _not_all_can_be_read_again(scope)
     context.workspace.begin()
-    known = _known(store, params, redo, uris=bool(unlisted))
-    known, untold = _told_apart(known, listing, unlisted)
+    known = _known(store, params, redo, uris=not scope.is_all)
+    known, untold = _told_apart(known, listing, scope)
     work = _work(listing, known)
     fragments = read_work(context, listing, work, stage, filesystem)
     FailureGuard(0, context.config.resources.max_failed_fraction).count(fragments)
@@ -173,19 +173,26 @@ def _concat(tables: list[pa.Table | None]) -> pa.Table:
 
 def _with_versions(listing: pa.Table) -> pa.Table:
     """Complete ``object_version`` to its three words."""
-    boxes = listing["box"].to_pylist() if "box" in listing.column_names else [None] * listing.num_rows
-    dated = [
-        _word(f"{without_secrets(uri)}\0{value}" + (f"\0{box}" if box else ""))
-        for uri, value, box in zip(listing["uri"].to_pylist(), listing["date_value"].to_pylist(), boxes, strict=True)
-    ]
-    if "metadata" in listing.column_names:
-        kind = listing["metadata"].type  # it counts: a retyped column is retyped in every row, the empty ones too
-        described = [_word(f"{kind}\0{value!r}") for value in listing["metadata"].to_pylist()]
-    else:
-        described = [_word("")] * listing.num_rows
-    words = zip(listing["object_version"].to_pylist(), dated, described, strict=True)
+    kind = listing.schema.field("metadata").type if "metadata" in listing.column_names else None
+    # A block at a time: the values of a million objects as Python's would fill the driver's memory.
+    versions = [_versions(block, kind) for block in listing.to_batches()]
     at = listing.schema.get_field_index("object_version")
-    return listing.set_column(at, "object_version", pa.array([" ".join(each) for each in words], pa.string()))
+    return listing.set_column(at, "object_version", pa.chunked_array(versions, pa.string()))
+
+
+def _versions(listing: pa.RecordBatch, kind: pa.DataType | None) -> pa.Array:
+    nothing = [None] * listing.num_rows
+    columns = {name: listing[name].to_pylist() for name in ("object_version", "uri", "date_value")}
+    boxes = listing["box"].to_pylist() if "box" in listing.schema.names else nothing
+    if kind is None:
+        described = [_word("")] * listing.num_rows
+    else:  # the type counts: a retyped column is retyped in every row, the empty ones too
+        described = [_word(f"{kind}\0{value!r}") for value in listing["metadata"].to_pylist()]
+    words = []
+    for version, uri, value, box, last in zip(*columns.values(), boxes, described, strict=True):
+        what = f"{without_secrets(uri)}\0{value}" + (f"\0{box}" if box else "")
+        words.append(f"{version} {_word(what)} {last}")
+    return pa.array(words, pa.string())
 
 
 def _word(text: str) -> str:
@@ -217,19 +224,24 @@ def _dated(rows: pa.Table, date: str) -> pa.Table:
     return rows.append_column("date", pa.array([date] * rows.num_rows, pa.string()))
 
 
-def _told_apart(known: pa.Table, listing: pa.Table, unlisted: Sequence[str]) -> tuple[pa.Table, pa.Table]:
-    """The known rows of which the listing tells, be it that they are gone, and those that lie where none was had."""
-    if not unlisted:
+def _told_apart(known: pa.Table, listing: pa.Table, scope: Scope) -> tuple[pa.Table, pa.Table]:
+    """The known rows of which the listing tells, be it that they are gone, and those that lie where it did not look."""
+    if scope.is_all:
         return known, known.slice(0, 0)
-    within = reduce(pc.or_, (pc.starts_with(known["uri"], folder) for folder in unlisted))
-    untold = pc.and_(within, pc.invert(pc.is_in(known[NAME], value_set=listing[NAME].combine_chunks())))
+    within = pa.array([scope.holds(uri) for uri in known["uri"].to_pylist()], pa.bool_())
+    untold = pc.and_(pc.invert(within), pc.invert(pc.is_in(known[NAME], value_set=listing[NAME].combine_chunks())))
     return known.filter(pc.invert(untold)), known.filter(untold)
 
 
-def _not_all_can_be_read_again(unlisted: Sequence[str]) -> UserError:
+def _not_all_can_be_read_again(scope: Scope) -> UserError:
+    if scope.folders is not None:
+        return UserError(
+            "every image has to be read again, for the settings of ingest have changed, and ingest.prefix lists some "
+            "folders alone\nrun once without it, or with the settings of before; nothing was changed"
+        )
     return UserError(
-        f"every image has to be read again, and {len(unlisted)} folders cannot be listed, e.g. {redact(unlisted[0])}\n"
-        "mend their permissions, or move them away; nothing was changed"
+        f"every image has to be read again, and {len(scope.unlisted)} folders cannot be listed, e.g. "
+        f"{redact(scope.unlisted[0])}\nmend their permissions, or move them away; nothing was changed"
     )
 
 
@@ -245,7 +257,7 @@ def _changes(known: pa.Table, listing: pa.Table, work: pa.Table, on_vanished: st
     place = pc.index_in(known[NAME], value_set=listing[NAME].combine_chunks())
     gone = place.is_null()
     read_again = pc.is_in(known[NAME], value_set=work[NAME].combine_chunks())
-    superseded = pc.and_(pc.invert(gone), pc.or_(read_again, pc.invert(as_listed(known, listing, NAME))))
+    superseded = pc.and_(place.is_valid(), pc.or_(read_again, pc.invert(as_listed(known, listing, NAME))))
     fresh = listing["object_version"].take(place)
     described = pc.and_(pc.invert(superseded), pc.fill_null(pc.not_equal(fresh, known["object_version"]), False))
     if on_vanished == "drop":

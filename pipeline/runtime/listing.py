@@ -36,25 +36,21 @@ class Entry:
     modified_at: dt.datetime | None
 
 
-def is_hidden(key: str) -> bool:
-    """Whether a key or one of its folders begins with a dot (``._x.jpg``, ``.thumbnails/``)."""
-    return any(part.startswith(".") for part in key.split("/"))
-
-
 def walk(filesystem: FileSystem, root: str, unlisted: list[str]) -> Iterator[Entry]:
-    """Every object below ``root``, in no particular order; hidden ones too, but none of a workspace below it.
+    """Every object below ``root``, in no particular order; hidden ones too.
 
-    The folders that cannot be listed are added to ``unlisted``.
+    The folders that cannot be listed are added to ``unlisted``.  Of a workspace below the root nothing comes on a
+    local disk; elsewhere what lies in it comes with the rest, and with its ``imagetracks.json`` what tells whoever
+    listens to forget it.
     """
     if is_local(filesystem):
         yield from _walk_local(Path(root), unlisted)
-        return
-    found = {str(path): info for path, info in filesystem.find(root, detail=True).items()}
-    top = f"{root.rstrip('/')}/{IDENTITY}"
-    workspaces = tuple(path.removesuffix(IDENTITY) for path in found if path.endswith(f"/{IDENTITY}") and path != top)
-    for path, info in found.items():
-        if not path.startswith(workspaces):
-            yield _entry(path, info)
+    elif hasattr(filesystem, "pages"):
+        for infos in filesystem.pages(root):
+            yield from (_entry(str(info["name"]), info) for info in infos)
+    else:
+        for path, info in filesystem.find(root, detail=True).items():
+            yield _entry(str(path), info)
 
 
 def look_up(filesystem: FileSystem, paths: list[str]) -> dict[str, Entry]:
@@ -105,10 +101,15 @@ def _list_folder(filesystem: FileSystem, folder: str) -> list[Entry]:
 
 def _entry(path: str, info: Mapping[str, Any]) -> Entry:
     """An entry from what fsspec says; every store has its own names for etag and time."""
-    size = info.get("size")
-    modified_at = _as_utc(next((info[name] for name in _TIMES if info.get(name) is not None), None))
-    etag = next((str(info[name]).strip('"') for name in _ETAGS if info.get(name)), None)
-    mark = etag or (modified_at.isoformat() if modified_at is not None else "unknown")
+    modified_at = next((info[name] for name in _TIMES if info.get(name) is not None), None)
+    etag = next((str(info[name]) for name in _ETAGS if info.get(name)), None)
+    return entry_of(path, info.get("size"), etag, modified_at)
+
+
+def entry_of(path: str, size: int | None, etag: str | None, modified: object) -> Entry:
+    """An entry whose version is its size and, where there is one, its etag, else its time."""
+    modified_at = _as_utc(modified)
+    mark = etag.strip('"') if etag else (modified_at.isoformat() if modified_at is not None else "unknown")
     return Entry(path, size, f"{size}-{mark}", modified_at)
 
 

@@ -63,7 +63,8 @@ class Reader:
                 yield fetched
 
     def _fetch(self, objects: pa.Table) -> pa.Table:
-        return fetch(objects, self.filesystem, self.concurrency, self.params.max_bytes, self.retries)
+        params = self.params
+        return fetch(objects, self.filesystem, self.concurrency, params.max_bytes, self.retries, params.image_column)
 
 
 class FailureGuard:
@@ -138,6 +139,9 @@ def units_of(work: pa.Table, rows: int) -> Iterator[pa.Table]:
         work: of the listing, sorted by key; the images of one object follow one another.
         rows: images that a unit is filled up to; the last object's may pass it.
     """
+    if "member" in work.column_names:  # as they lie there, so that neighbours are read together
+        places = pa.Table.from_struct_array(work["member"]).select(["archive", "place", "length"])
+        work = work.take(pc.sort_indices(places, [(name, "ascending") for name in places.column_names]))
     first = _first_of_objects(work)
     start = 0
     while start < len(first) - 1:

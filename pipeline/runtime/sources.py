@@ -1,48 +1,37 @@
-"""Sources: what a collection holds, from a folder, a prefix or a manifest, and the bytes of its objects."""
+"""Sources: what a collection holds: a folder or prefix, archives in it or in its place, or what a manifest names."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
-from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.compute.identity import image_id
 from pipeline.compute.regions import Box, box_text
 from pipeline.errors import UserError
+from pipeline.runtime.archived import of_archives
+from pipeline.runtime.archives import kind_of
+from pipeline.runtime.described import Described
 from pipeline.runtime.fetching import fetch
-from pipeline.runtime.listing import ABSENT, Entry, is_hidden, other_suffixes, walk
+from pipeline.runtime.folder import Folder, Listing, Scope, of_folder, refuse_repeated
+from pipeline.runtime.listing import ABSENT, Entry
 from pipeline.runtime.manifest import Manifest, read_manifest
-from pipeline.runtime.places import Place, Root, asked, found_at, places_of
-from pipeline.schemas import MICROSECONDS
+from pipeline.runtime.objects import Objects, completed, in_blocks
+from pipeline.runtime.places import Place, Root, found_at, places_of
 from pipeline.stages.ingest_params import SourceParams
-from pipeline.storage import RETRIES, FileSystem, is_local, open_filesystem, redact
+from pipeline.storage import RETRIES, is_local, open_filesystem, redact
 
-__all__ = ["Listing", "fetch", "list_collection", "refuse_absent"]
+__all__ = ["Listing", "Scope", "fetch", "list_collection", "refuse_absent"]
 
 _SHOWN = 3
 
 
-class Listing(NamedTuple):
-    """What a collection holds.
-
-    Attributes:
-        objects: image_id, key, uri, size (bytes, null if unknown), object_version, modified_at (UTC), date_value
-            (null without a manifest's date column) and, where a manifest has the columns, box (null for a whole
-            photograph) and metadata; sorted by key, then image_id.
-        filesystem: the collection's.
-        unlisted: URIs, each with a slash at its end, of the folders that could not be listed.
-    """
-
-    objects: pa.Table
-    filesystem: FileSystem
-    unlisted: tuple[str, ...] = ()
-
-
 def list_collection(
-    collection_uri: str, manifest_uri: str | None, params: SourceParams, retries: int = RETRIES
+    collection_uri: str,
+    manifest_uri: str | None,
+    params: SourceParams,
+    retries: int = RETRIES,
+    days: tuple[str | None, str | None] = (None, None),
 ) -> Listing:
-    """List a folder or prefix, or look up what a manifest names.
+    """List a folder or prefix, the archives that it is or holds, or look up what a manifest names.
 
     Without a manifest every object below the root whose name ends like an image and does not begin with a dot is
     one, but for what lies in a workspace (a folder below the root with an ``imagetracks.json``).  With a manifest the
@@ -50,49 +39,31 @@ def list_collection(
     there is listed as ``absent``, and reading it will fail.
 
     Args:
-        collection_uri: the root, anything fsspec opens.
-        manifest_uri: CSV, JSON Lines or Parquet with a column ``path`` (within the root) or ``uri`` (anywhere in a
-            store; on this machine within the root too, unless ``params.outside`` is ``read``).
-        params: suffixes, the manifest's columns for dates and ids, and how far it may reach.
+        collection_uri: the root, anything fsspec opens; or a tar, a zip or a Parquet file.
+        manifest_uri: CSV, JSON Lines or Parquet, one or many, with a column ``path`` (within the root) or ``uri``
+            (anywhere in a store; on this machine within the root too, unless ``params.outside`` is ``read``).
+        params: which objects are images, the columns for dates, ids and boxes, and how far a manifest may reach.
         retries: times that the store is asked again when what went wrong may pass.
+        days: the first and last whose folders are listed, where ``params.prefix`` says which those are.
 
     Raises:
-        UserError: there is no such folder, no image in it, or something is wrong with the manifest.
+        UserError: there is no such folder, no image in it, or something is wrong with what describes them.
     """
     filesystem, root = open_filesystem(collection_uri, retries)
-    name = redact(collection_uri)
-    if is_local(filesystem) and not filesystem.isdir(root):
-        found = "a file" if filesystem.exists(root) else "nothing"
-        raise UserError(
-            f"found {found} at the collection {name}, expected a folder of images\ncheck the path given to --collection"
-        )
-    if manifest_uri is None:
-        unlisted: list[str] = []
-        walked = partial(walk, filesystem, root, unlisted)
-        entries = asked(lambda: list(walked()), f"list the collection {name}", f"the collection {name}")
-        objects = _folder_objects(filesystem, root, name, entries, params)
-        return Listing(objects, filesystem, tuple(f"{filesystem.unstrip_protocol(one)}/" for one in sorted(unlisted)))
-    manifest = read_manifest(manifest_uri, params)
-    if manifest.boxes is not None and params.regions == "faces":
-        raise UserError(
-            f"the manifest {redact(manifest_uri)} has boxes, and faces are looked for (ingest.regions)\n"
-            "set one of the two: leave the columns out (ingest.box_columns), or ingest.regions=boxes"
-        )
-    places = places_of(Root(filesystem, root, retries), manifest, params.outside == "read")
-    boxes = _box_texts(manifest)
-    keys = [place.path + box for place, box in zip(places, boxes, strict=True)]
-    _refuse_repeated(keys, f"the manifest {redact(manifest_uri)} names", "one row an image, or a region of one")
-    entries_by_place = found_at(places, name)
-    if not any(entries_by_place):
-        raise UserError(
-            f"none of the {len(places)} images that {redact(manifest_uri)} names is there, e.g. {places[0].path}\n"
-            f"expected paths relative to the collection {name}, or a column 'uri' with whole URIs"
-        )
-    ids = [image_id(text) for text in manifest.ids or [p.key + box for p, box in zip(places, boxes, strict=True)]]
-    _refuse_repeated(
-        ids, f"the manifest {redact(manifest_uri)} gives to two images the id", "an id of its own", manifest.ids
-    )
-    return Listing(_manifest_objects(places, entries_by_place, ids, manifest), filesystem)
+    folder = Folder(filesystem, root, redact(collection_uri), params, days)
+    kind = _kind(folder)
+    if manifest_uri is not None:
+        if kind != "files":
+            raise UserError(
+                f"a manifest names files, and the images of {folder.name} lie in archives ({kind})\n"
+                "describe them in the archive: sidecars beside a member, columns beside the bytes"
+            )
+        _refuse_no_folder(folder)
+        return Listing(_of_manifest(folder, manifest_uri, retries), filesystem, Scope())
+    if kind != "files":
+        return Listing(of_archives(folder, kind), filesystem, Scope())
+    _refuse_no_folder(folder)
+    return of_folder(folder)
 
 
 def refuse_absent(objects: pa.Table, known: Callable[[], pa.Array]) -> None:
@@ -119,70 +90,64 @@ def refuse_absent(objects: pa.Table, known: Callable[[], pa.Array]) -> None:
         )
 
 
-def _folder_objects(
-    filesystem: FileSystem, root: str, name: str, entries: list[Entry], params: SourceParams
-) -> pa.Table:
-    start = len(root.rstrip("/")) + 1
-    visible = [(entry.path[start:], entry) for entry in entries if not is_hidden(entry.path[start:])]
-    suffixes = tuple(suffix.lower() for suffix in params.suffixes)
-    images = sorted((one for one in visible if one[0].lower().endswith(suffixes)), key=lambda one: one[0])
-    if not images:
-        others = other_suffixes(key for key, _ in visible)
+def _kind(folder: Folder) -> str:
+    if folder.params.source != "auto":
+        return folder.params.source
+    kind = kind_of(folder.path)
+    # A folder may be called so too.
+    return kind if kind is not None and folder.filesystem.isfile(folder.path) else "files"
+
+
+def _refuse_no_folder(folder: Folder) -> None:
+    filesystem = folder.filesystem
+    if is_local(filesystem) and not filesystem.isdir(folder.path):
+        found = "a file" if filesystem.exists(folder.path) else "nothing"
         raise UserError(
-            f"found no image at the collection {name}" + (f", only {others}" if others else ", nothing at all") + "\n"
-            f"expected files that end in {', '.join(params.suffixes)} (ingest.suffixes), or a --manifest"
+            f"found {found} at the collection {folder.name}, expected a folder of images, or a .tar, .zip or .parquet\n"
+            "check the path given to --collection"
         )
-    keys = [key for key, _ in images]
-    uris = [str(filesystem.unstrip_protocol(entry.path)) for _, entry in images]
-    return _objects([image_id(key) for key in keys], keys, uris, [entry for _, entry in images], [None] * len(keys))
 
 
-def _manifest_objects(
-    places: Sequence[Place], entries: Sequence[Entry | None], ids: list[str], manifest: Manifest
+def _of_manifest(folder: Folder, manifest_uri: str, retries: int) -> pa.Table:
+    params, name = folder.params, redact(manifest_uri)
+    manifest = read_manifest(manifest_uri, params)
+    described = manifest.described
+    if described.boxes is not None and params.regions == "faces":
+        raise UserError(
+            f"the manifest {name} has boxes, and faces are looked for (ingest.regions)\n"
+            "set one of the two: leave the columns out (ingest.box_columns), or ingest.regions=boxes"
+        )
+    places = places_of(Root(folder.filesystem, folder.path, retries), manifest, params.outside == "read")
+    boxes = _box_texts(manifest)
+    keys = [place.path + box for place, box in zip(places, boxes, strict=True)]
+    refuse_repeated(keys, f"the manifest {name} names", "one row an image, or a region of one")
+    entries = found_at(places, folder.name)
+    if not any(entries):
+        raise UserError(
+            f"none of the {len(places)} images that {name} names is there, e.g. {places[0].path}\n"
+            f"expected paths relative to the collection {folder.name}, or a column 'uri' with whole URIs"
+        )
+    ids = described.ids or [place.key + box for place, box in zip(places, boxes, strict=True)]
+    refuse_repeated(ids, f"the manifest {name} gives to two images the id", "an id of its own", described.ids)
+    return _named_objects(places, entries, ids, described)
+
+
+def _named_objects(
+    places: Sequence[Place], entries: Sequence[Entry | None], names: list[str], described: Described
 ) -> pa.Table:
-    order = sorted(range(len(places)), key=lambda row: (places[row].key, ids[row]))
-    uris = [str(place.filesystem.unstrip_protocol(place.path)) for place in places]
-    objects = _objects(
-        [ids[row] for row in order],
-        [places[row].key for row in order],
-        [uris[row] for row in order],
-        [entries[row] for row in order],
-        [manifest.dates[row] for row in order],
-    )
-    for name, column in (("box", manifest.boxes), ("metadata", manifest.metadata)):
-        if column is not None:
-            objects = objects.append_column(name, column.take(pa.array(order, pa.int64())))
-    return objects
+    objects = Objects()
+    for place, entry in zip(places, entries, strict=True):
+        uri = str(place.filesystem.unstrip_protocol(place.path))
+        found = entry or Entry(place.path, None, ABSENT, None)
+        objects.add(place.key, uri, found.size, found.version, found.modified_at)
+    named = Described(names, described.dates, described.boxes, described.metadata)
+    rows = completed(objects.table(), named)
+    return in_blocks(rows.sort_by([("key", "ascending"), ("image_id", "ascending")]))
 
 
 def _box_texts(manifest: Manifest) -> list[str]:
     """What a region's key has after the photograph's; nothing for a whole photograph."""
-    if manifest.boxes is None:
+    boxes = manifest.described.boxes
+    if boxes is None:
         return [""] * len(manifest.places)
-    return ["" if box is None else f"#{box_text(Box(**box))}" for box in manifest.boxes.to_pylist()]
-
-
-def _objects(
-    ids: list[str], keys: list[str], uris: list[str], entries: Sequence[Entry | None], dates: Sequence[str | None]
-) -> pa.Table:
-    return pa.table(
-        {
-            "image_id": pa.array(ids, pa.string()),
-            "key": pa.array(keys, pa.string()),
-            "uri": pa.array(uris, pa.string()),
-            "size": pa.array([entry and entry.size for entry in entries], pa.int64()),
-            "object_version": pa.array([entry.version if entry else ABSENT for entry in entries], pa.string()),
-            "modified_at": pa.array([entry and entry.modified_at for entry in entries], MICROSECONDS),
-            "date_value": pa.array(dates, pa.string()),
-        }
-    )
-
-
-def _refuse_repeated(values: list[str], found: str, expected: str, shown: Sequence[str] | None = None) -> None:
-    """Refuse the first value that stands twice; ``shown`` is how the user wrote the values."""
-    seen: dict[str, int] = {}
-    for row, value in enumerate(values, 1):
-        first = seen.setdefault(value, row)
-        if first != row:
-            written = shown[row - 1] if shown is not None else value
-            raise UserError(f"{found} {written!r} twice, in rows {first} and {row}\nexpected {expected}")
+    return ["" if box is None else f"#{box_text(Box(**box))}" for box in boxes.to_pylist()]

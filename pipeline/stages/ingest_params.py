@@ -19,6 +19,37 @@ class SourceParams(Params):
     suffixes: tuple[str, ...] = Field(
         IMAGE_SUFFIXES, description="File names that are images, by their end, in any case; a manifest overrides it."
     )
+    source: Literal["auto", "files", "tar", "zip", "parquet"] = Field(
+        "auto",
+        description="What holds the images: files; or the members of WebDataset tars or zips, the rows of Parquet "
+        "files with image bytes, which the collection is or has in it. auto: what its name says, else files.",
+    )
+    image_column: str | None = Field(
+        None, description="The column of a Parquet file that holds the images; null: the only one of bytes."
+    )
+    include: tuple[str, ...] = Field(
+        (),
+        description="Keys that are taken, as patterns (* within a folder, ** across folders): of files and members of "
+        "archives; none: all. A manifest overrides it.",
+    )
+    exclude: tuple[str, ...] = Field((), description="Keys that are passed over, as patterns.")
+    sidecars: bool = Field(
+        True,
+        description="Whether what lies beside an image describes it: a.jpg.json, a.json; in archives a.txt, a.cls too.",
+    )
+    prefix: str | None = Field(
+        None,
+        description="Folders to list instead of all, for each day of --dates: such as {year}/{month}/{day}/ or "
+        "date={date}/. What lies elsewhere stays as it is.",
+    )
+    inventory: str | None = Field(
+        None,
+        description="Path or URI of a list of the objects, instead of listing them: CSV or Parquet with columns key, "
+        "size, etag (and bucket, last_modified), or the manifest.json of an S3 inventory.",
+    )
+    manifest_sql: str | None = Field(
+        None, description="A query in DuckDB's SQL over the table manifest, whose result is the manifest."
+    )
     date_column: str = Field("captured_at", description="The manifest's column that holds the capture time.")
     id_column: str = Field("image_id", description="The manifest's column, if it has it, that names an image for good.")
     box_unit: Literal["pixels", "fractions"] = Field(

@@ -34,7 +34,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the files that are read from now on."""
     asked: list[str] = []
     real = fetching._read_local
-    monkeypatch.setattr(fetching, "_read_local", lambda path: asked.append(Path(path).name) or real(path))
+    monkeypatch.setattr(fetching, "_read_local", lambda one: asked.append(Path(one.path).name) or real(one))
     return asked
 
 

@@ -378,7 +378,7 @@ def test_mistakes_in_a_manifest(tmp_path: Path, name: str, text: str, expected: 
 
 def test_a_missing_manifest_and_one_in_another_encoding(tmp_path: Path) -> None:
     put(tmp_path, "a.jpg")
-    assert "there is no manifest" in refused(tmp_path, tmp_path / "no.csv")
+    assert "there is nothing at the manifest" in refused(tmp_path, tmp_path / "no.csv")
     (tmp_path / "latin.csv").write_bytes("path\ncafé.jpg\n".encode("latin-1"))
     assert "UTF-8" in refused(tmp_path, tmp_path / "latin.csv")
 
