@@ -84,18 +84,20 @@ def files(workspace: Path) -> dict[str, tuple[int, int]]:
     }
 
 
-def ingested(collection: Path | str, workspace: Path | str, *overrides: str, manifest: Path | None = None) -> pa.Table:
+def ingested(
+    collection: Path | str,
+    workspace: Path | str,
+    *overrides: str,
+    manifest: Path | None = None,
+    dates: tuple[str | None, str | None] = (None, None),
+) -> pa.Table:
     """The rows of ``images``, with their date, after ingest alone; sorted by ``uri`` and id."""
-    name = collection_name(str(collection))
-    reporter = LineReporter(lambda _: None)
-    with closing(
-        Context(open_workspace(str(workspace), name), config_of(*overrides), lambda: LocalEngine(1), reporter)
-    ) as context:
+    opened, reporter = open_workspace(str(workspace), collection_name(str(collection))), LineReporter(lambda _: None)
+    with closing(Context(opened, config_of(*overrides), lambda: LocalEngine(1), reporter, dates)) as context:
         run_ingest(context, str(collection), str(manifest) if manifest else None)
         store = context.store(IMAGES)
         found = [store.read(date, None, one) for date, one in store.partitions.items()]
-        dates = [pa.array([date] * rows.num_rows) for date, rows in zip(store.partitions, found, strict=True)]
-    joined = [rows.append_column("date", date) for rows, date in zip(found, dates, strict=True)]
-    return pa.concat_tables(joined, promote_options="default").sort_by(
-        [("uri", "ascending"), ("image_id", "ascending")]
-    )
+        named = [pa.array([date] * rows.num_rows) for date, rows in zip(store.partitions, found, strict=True)]
+    joined = [rows.append_column("date", date) for rows, date in zip(found, named, strict=True)]
+    rows = pa.concat_tables(joined, promote_options="default")
+    return rows.sort_by([("uri", "ascending"), ("image_id", "ascending")])

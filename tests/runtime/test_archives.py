@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import tarfile
+import tempfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
 
 from pipeline.compute.identity import image_id
 from pipeline.errors import UserError
@@ -247,3 +251,26 @@ def test_a_manifest_beside_an_archive_and_a_folder_of_archives_say_what_to_do(tm
     (tmp_path / "m.csv").write_text("path\na.jpg\n")
     with pytest.raises(UserError, match="a manifest names files"):
         ingested(path, tmp_path / "ws", manifest=tmp_path / "m.csv")
+
+
+KINDS: dict[str, tuple[bytes, str | None]] = {
+    "good": (FILES["a/one.jpg"], None),
+    "drawn": (FILES["a/two.png"], None),
+    "cut": (FILES["a/one.jpg"][:-300], "truncated"),
+    "empty": (b"", "empty"),
+    "text": (b"<html>", "not_an_image"),
+    "bomb": (saved(Image.new("1", (4000, 4000)), "PNG"), "too_many_pixels"),
+}
+
+
+@settings(max_examples=6, deadline=None)
+@given(st.lists(st.sampled_from(sorted(KINDS)), min_size=1, max_size=9), st.sampled_from(["folder", "tar", "zip"]))
+def test_any_mix_of_broken_and_good_files_loses_no_row(kinds: list[str], form: str) -> None:
+    files = {f"{kind}/{n}.jpg": KINDS[kind][0] for n, kind in enumerate(kinds)}
+    with tempfile.TemporaryDirectory() as at:
+        forms = {"folder": folder, "tar": tar, "zip": zipped}
+        collection = forms[form](Path(at) / f"x.{form}", files)
+        limits = ("ingest.max_pixels=1000000", "resources.max_failed_fraction=1", "resources.rows_per_fragment=4")
+        found = ingested(collection, f"{at}/ws", *limits)
+    reasons = dict(zip(found["image_id"].to_pylist(), found["reason"].to_pylist(), strict=True))
+    assert reasons == {image_id(key): KINDS[key.split("/")[0]][1] for key in files}

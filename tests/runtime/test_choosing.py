@@ -14,6 +14,8 @@ from pipeline.errors import UserError
 from pipeline.runtime.choosing import prefixes_of
 from pipeline.runtime.sources import list_collection
 from pipeline.stages.ingest_params import SourceParams
+from tests.pictures import photo, saved
+from tests.runtime.runs import ingested
 from tests.runtime.test_sources import IMAGE, keys, put, refused, written
 
 
@@ -65,6 +67,25 @@ def test_only_the_folders_of_the_days_are_looked_into(store: str, tmp_path: Path
     assert found.scope.folders[0].endswith(f"{tmp_path.name}/2024/05/02/")
     assert found.objects["uri"][0].as_py().startswith(found.scope.folders[0])
     assert list_collection(root, None, params, days=("2020-05-02", "2020-05-04")).objects.num_rows == 0
+
+
+@pytest.mark.slow
+def test_what_lies_outside_the_folders_of_the_days_stays_and_what_went_within_is_told(tmp_path: Path) -> None:
+    root, template = tmp_path / "photos", "ingest.prefix='{year}/{month}/{day}/'"
+    put(root, *(f"2024/05/{day:02}/{name}.jpg" for day in (1, 2, 3) for name in "ab"))
+    for at, path in enumerate(sorted(root.rglob("*.jpg"))):
+        path.write_bytes(saved(photo(8, 8, seed=at)))
+    assert ingested(root, tmp_path / "ws").num_rows == 6
+    for path in ("2024/05/01/a.jpg", "2024/05/02/a.jpg"):
+        (root / path).unlink()
+    put(root, "2024/05/03/new.jpg")
+    found = ingested(root, tmp_path / "ws", template, "ingest.on_vanished=drop", dates=("2024-05-02", "2024-05-03"))
+    names = [row["uri"].split("/photos/2024/05/")[1] for row in found.to_pylist()]
+    assert names == ["01/a.jpg", "01/b.jpg", "02/b.jpg", "03/a.jpg", "03/b.jpg", "03/new.jpg"]
+    assert not any(found["vanished"].to_pylist())
+    with pytest.raises(UserError, match=r"ingest\.prefix"):
+        ingested(root, tmp_path / "ws", template, "ingest.image_px=100", dates=("2024-05-02", "2024-05-03"))
+    assert ingested(root, tmp_path / "ws")["vanished"].to_pylist() == [True, False, False, False, False, False]
 
 
 ROWS = [

@@ -1,12 +1,16 @@
+import random
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import UserError
 from pipeline.runtime.sources import fetch, list_collection
 from pipeline.stages.ingest_params import SourceParams
 from pipeline.storage import open_filesystem, put_atomic
+from tests.runtime.test_archives import tar, zipped
 from tests.s3_server import S3Server, forget_connections, s3_server
 
 pytestmark = pytest.mark.slow
@@ -115,3 +119,38 @@ def test_an_atomic_put_is_one_request(s3: S3Server) -> None:
         put_atomic(filesystem, path, b"{}")
     assert requests == {"PUT": 1}
     assert s3.filesystem.cat_file("photos/put/x.json") == b"{}"
+
+
+@pytest.mark.parametrize("kind", ["tar", "zip", "parquet"])
+def test_an_archive_is_listed_and_read_by_a_few_ranges(s3: S3Server, kind: str, tmp_path: Path) -> None:
+    """A hundred members, 2 MB together: far fewer requests than members, and hardly more bytes than there are."""
+    noise = random.Random(0)
+    contents = {f"{n:03}.jpg": noise.randbytes(20_000) for n in range(100)}
+    path = tmp_path / f"x.{kind}"
+    if kind == "parquet":
+        rows = {"path": list(contents), "image": list(contents.values())}
+        pq.write_table(pa.table(rows), path, row_group_size=50)
+    else:
+        {"tar": tar, "zip": zipped}[kind](path, contents)
+    s3.filesystem.put_file(str(path), f"photos/archives/x.{kind}")
+    with s3.counted() as listing_requests:
+        objects, filesystem, _ = list_collection(f"s3://photos/archives/x.{kind}", None, DEFAULT)
+    assert objects["key"].to_pylist() == list(contents)
+    assert listing_requests.total() <= 10
+    with s3.counted() as requests:
+        fetched = fetch(objects, filesystem, 8)
+    assert fetched["bytes"].to_pylist() == list(contents.values())
+    assert requests.total() <= 10
+    s3.filesystem.pipe_file(f"photos/archives/x.{kind}", b"another")
+    assert set(fetch(objects.slice(60, 3), filesystem, 8)["reason"].to_pylist()) <= {"changed", "io_error"}
+
+
+def test_only_the_prefixes_of_the_days_are_listed(s3: S3Server) -> None:
+    store = s3.filesystem
+    store.pipe({f"photos/days/2024/05/{day:02}/{n}.jpg": b"x" for day in range(1, 31) for n in range(3)})
+    params = SourceParams(prefix="{year}/{month}/{day}/")
+    with s3.counted() as requests:
+        found = list_collection("s3://photos/days", None, params, days=("2024-05-30", "2024-06-01"))
+    assert found.objects["key"].to_pylist() == [f"2024/05/30/{n}.jpg" for n in range(3)]
+    assert requests == {"LIST": 3}
+    assert found.scope.folders == tuple(f"s3://photos/days/2024/{day}/" for day in ("05/30", "05/31", "06/01"))
