@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.compute.identity import image_id
 from pipeline.compute.reasons import TRANSIENT, Reason
 from pipeline.errors import TooManyFailuresError
 from pipeline.parts import read_where
@@ -121,7 +122,7 @@ def read_work(
     guard = FailureGuard(rest.num_rows, resources.max_failed_fraction, context.reporter.advance)
     guard.count(fragments)
     writer, begun = FragmentWriter(store, stage), Begun(store, stage, _keys)
-    suspects = pc.is_in(rest["key"], value_set=pa.array(sorted(begun.left()), pa.string()))
+    suspects = _begun(rest, begun.left())
     units = list(units_of(rest.filter(pc.invert(suspects)), resources.rows_per_fragment))
     context.reporter.start("images", rest.num_rows, "images")
     made = context.engine().map(MapJob(units, reader, writer, resources.rows_per_fragment, begun=begun), guard)
@@ -177,8 +178,13 @@ def _filled(images: pa.Table, name: str) -> pa.Array:
 
 
 def _keys(unit: pa.Table) -> list[str]:
-    keys: list[str] = unit["key"].to_pylist()
-    return keys
+    """A name an object, without the signs that a key may have."""
+    return [image_id(key) for key in unit["key"].to_pylist()]
+
+
+def _begun(rest: pa.Table, left: set[str]) -> pa.Array:
+    """Whether a run that died had begun the object."""
+    return pa.array([bool(left) and image_id(key) in left for key in rest["key"].to_pylist()], pa.bool_())
 
 
 def _without(rest: pa.Table, store: TableStore, made: list[Fragment]) -> pa.Table:
