@@ -14,6 +14,7 @@ from pipeline import schemas
 from pipeline.analyst_commands import find, near_duplicates, picture, sql
 from pipeline.console import ConfigOption, SetOption, WorkspaceOption, err, open_context, out, parse_dates
 from pipeline.errors import ImagetracksError, UserError
+from pipeline.history_commands import changes, diff
 from pipeline.storage import redact, refuse_keys
 
 if TYPE_CHECKING:
@@ -235,7 +236,7 @@ def show_tables(context: "Context") -> None:
     out.print(QUERY.format(tracks=f"{tracks}/date=*/*.parquet"), markup=False, soft_wrap=True)
 
 
-for command in (picture, find, near_duplicates, sql):
+for command in (picture, find, near_duplicates, sql, changes, diff):
     app.command()(command)
 
 

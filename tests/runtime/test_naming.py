@@ -11,15 +11,17 @@ import pytest
 
 from pipeline import schemas
 from pipeline.config import load_config
+from pipeline.errors import UserError
 from pipeline.runtime.context import Context
 from pipeline.runtime.engine import LocalEngine
+from pipeline.runtime.history import changed_tracks, state
 from pipeline.runtime.progress import LineReporter
 from pipeline.runtime.run import Request, run
 from pipeline.runtime.tables import read_dates
 from pipeline.schemas import Table
 from tests.collections import DATES, Collection, small
 from tests.crashing import CrashError, SharedDisk
-from tests.runtime.runs import open_read, run_local, tables
+from tests.runtime.runs import open_read, run_local, tables, up_to_naming
 
 pytestmark = pytest.mark.slow
 BY_SUBJECT = ("cluster.method=agglomerative", "cluster.num_clusters=4")
@@ -123,3 +125,48 @@ def test_two_clusterings_have_a_history_each(tmp_path: Path) -> None:
     mine = open_read(workspace).store(schemas.REGISTRY)
     assert other.manifest("current").inputs["history"] != mine.manifest("current").inputs["history"]
     assert isinstance(other.read("current"), pa.Table)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_backfill_in_any_order_gives_what_the_run_from_scratch_gives_up_to_naming(seed: int, tmp_path: Path) -> None:
+    """Photographs come in random portions, also of dates in between; both start from one fitted projection."""
+    source = small(tmp_path / "source", subjects=3, shots=1)
+    scratch = tmp_path / "scratch"
+    photos = tmp_path / "photos"
+    shutil.copytree(source.root, photos)
+    run_local(photos, scratch)
+    expected = up_to_naming(tables(scratch))
+    shutil.rmtree(photos)
+    workspace, model = tmp_path / "ws", Path("clusterings/default/projection")
+    shutil.copytree(scratch / model, workspace / model)
+    shutil.copy(scratch / "imagetracks.json", workspace)
+    keys = sorted(source.identity)
+    random.Random(seed).shuffle(keys)
+    for portion in (keys[:4], keys[4:]):
+        for key in portion:
+            (photos / key).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source.root / key, photos / key)
+        run_local(photos, workspace)
+    assert up_to_naming(tables(workspace)) == expected
+
+
+def test_what_changed_since_and_between_two_runs(tmp_path: Path) -> None:
+    collection, workspace = small(tmp_path / "photos"), tmp_path / "ws"
+    first = run_local(collection.root, workspace, *BY_SUBJECT)
+    before = ids(workspace)
+    collection.add(7, "2024-05-07", 0)
+    gone = next(key for key in collection.identity if DATES[0].replace("-", "") in key)
+    (collection.root / gone).unlink()
+    second = run_local(collection.root, workspace, *BY_SUBJECT, "ingest.on_vanished=drop")
+    context = open_read(workspace)
+    found = changed_tracks(context, first.run).to_pylist()
+    assert [(row["what"], row["images"]) for row in found if row["what"] == "new"] == [("new", 1)]
+    assert changed_tracks(context, second.run).num_rows == 0
+    assert changed_tracks(context, "2000-01-01").to_pylist() == found
+    then = state(context, first.run)
+    told = dict(zip(then["image_id"].to_pylist(), then["track_id"].to_pylist(), strict=True))
+    assert {image: track for image, track in told.items() if track} == {
+        image: track for image, track in before.items() if image in told
+    }
+    with pytest.raises(UserError, match="found no run and no clustering yesterday"):
+        changed_tracks(context, "yesterday")

@@ -214,6 +214,16 @@ def test_other_ids_give_the_same_tracks(prefix: str) -> None:
     assert partition(plain, 0) == partition(renamed, len(prefix))
 
 
+def test_tracks_can_be_rebuilt_from_the_events_alone() -> None:
+    dates = [seen("abcdefgh" + more, t) for t, more in enumerate(("ijk", "ij", "j", "ijk", "jkl"))]
+    for result in fold(dates, LinkParams(max_gap=3)):
+        events = publish(schemas.EVENTS, result.events, NAMES).to_pylist()
+        rebuilt = {e["cluster_id"]: e["track_id"] for e in events if e["kind"] in ("birth", "continuation", "gap")}
+        links = publish(schemas.LINKS, result.links, NAMES)
+        expected = dict(zip(links["cluster_id"].to_pylist(), links["track_id"].to_pylist(), strict=True))
+        assert rebuilt == expected
+
+
 def test_removing_the_last_date_restores_the_state() -> None:
     """A date reads what is before it and writes its own tables: the fold of n - 1 dates is the first n - 1 results."""
     dates = [seen("abcdefgh", t) for t in range(4)]

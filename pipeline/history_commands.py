@@ -1,0 +1,56 @@
+"""The commands that look back over runs; ``pipeline.cli`` registers them."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.console import ConfigOption, SetOption, WorkspaceOption, open_context, out
+from pipeline.errors import UserError
+
+
+def changes(
+    workspace: WorkspaceOption,
+    since: Annotated[str, typer.Option("--since", metavar="DATE|RUN", help="A day, or the name of a run.")],
+    picture: Annotated[
+        Path | None, typer.Option("--picture", metavar="OUT.png", help="Draw these tracks: a contact sheet.")
+    ] = None,
+    config: ConfigOption = None,
+    set_: SetOption = None,
+) -> None:
+    """Show the tracks that are new, ended, revived, split, merged, renamed or gone since a day or a run."""
+    from pipeline.reports.changes import render_changes
+    from pipeline.runtime.gallery import View, draw
+    from pipeline.runtime.history import changed_tracks
+
+    context = open_context(workspace, config, set_)
+    found = changed_tracks(context, since)
+    out.print(render_changes(found, since))
+    if picture is None:
+        return
+    alive = {*found["track_id"].to_pylist(), *found["other_track_id"].to_pylist()} - {None}
+    gone = {row["track_id"] for row in found.to_pylist() if row["what"] in ("merged", "renamed", "gone")}
+    if not alive - gone:
+        raise UserError(f"--picture {picture}: no track that is there changed since {since}; nothing was drawn")
+    for written in draw(context, picture, View(tracks=tuple(sorted(alive - gone)))):
+        out.print(f"Picture: {written}", markup=False, soft_wrap=True)
+
+
+def diff(
+    workspace: WorkspaceOption,
+    one: Annotated[str, typer.Argument(metavar="ONE", help="A clustering, or a run of the config's clustering.")],
+    other: Annotated[str, typer.Argument(metavar="OTHER", help="Another; it is scored against ONE.")],
+    config: ConfigOption = None,
+    set_: SetOption = None,
+) -> None:
+    """Compare two clusterings, or two runs, by the measures of `evaluate`, with ONE in the place of the truth."""
+    from pipeline.reports.changes import as_truth
+    from pipeline.reports.evaluate import evaluate
+    from pipeline.reports.evaluation_views import render
+    from pipeline.runtime.history import state
+
+    context = open_context(workspace, config, set_)
+    truth, tracks = as_truth(state(context, one)), state(context, other)
+    if not truth.num_rows or not tracks.num_rows:
+        raise UserError(f"{one if not truth.num_rows else other} has no tracks to compare")
+    out.print(render(evaluate(tracks, truth)))

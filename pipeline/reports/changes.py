@@ -1,0 +1,33 @@
+"""What changed between runs, as tables for people."""
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from rich.console import RenderableType
+
+from pipeline.reports.text import DASH, count, table
+
+SHOWN = 100
+"""Lines, at most; the tables ``changes`` and ``aliases`` have all."""
+
+
+def render_changes(found: pa.Table, since: str) -> RenderableType:
+    """A line a track: what happened to it, which other track is concerned, and how many images.
+
+    Args:
+        found: what, track_id, other_track_id, images.
+        since: as the user gave it.
+    """
+    if not found.num_rows:
+        return f"no track changed since {since}"
+    rows = [
+        (row["what"], row["track_id"], row["other_track_id"] or DASH, count(row["images"]))
+        for row in found.slice(0, SHOWN).to_pylist()
+    ]
+    more = f" (the first {SHOWN} of {count(found.num_rows)})" if found.num_rows > SHOWN else ""
+    return table(f"Tracks that changed since {since}{more}", ("what", "track", "other track", "images"), rows, 3)
+
+
+def as_truth(tracks: pa.Table) -> pa.Table:
+    """``image_id`` and ``identity`` of the images that have a track."""
+    rows = tracks.filter(pc.is_valid(tracks["track_id"]))
+    return rows.select(["image_id", "track_id"]).rename_columns(["image_id", "identity"])

@@ -1,0 +1,117 @@
+"""How many images keep their track's id while a collection grows, shrinks and is looked at otherwise.
+
+    python -m tests.bench.bench_churn
+
+On the sample and, where they are, `../shared/data`'s bananas and emoji, one workspace a set: the last date and one in
+the middle are left out at first; then (a) the last date is appended, (b) the late one comes, (c) one image in twenty
+goes, (d) the projection is fitted again, (e) another extractor is taken.  `same id` is of the images that are there
+before and after; what is expected by this project's issue 5 is 99 % for (a) to (d), each beside what naming did.
+"""
+
+import csv
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from pipeline import schemas
+from pipeline.config import load_config
+from pipeline.runtime.context import Context
+from pipeline.runtime.engine import LocalEngine
+from pipeline.runtime.progress import LineReporter
+from pipeline.runtime.run import Request, run
+from pipeline.runtime.tables import read_dates
+from pipeline.sample.write import write_sample
+from pipeline.workspace import open_workspace
+
+SHARED = Path(__file__).parents[3] / "shared" / "data"
+OTHER = "fingerprint.extractor=classical/hog"
+Rows = list[dict[str, str]]
+
+
+def sets(folder: Path) -> Iterator[tuple[str, Path, Rows]]:
+    """Name, collection, and path and capture time of its images: no labels."""
+    sample = write_sample(folder / "sample")
+    yield "sample", sample.images, listed(sample.images, folder / "sample-ws")
+    for name in ("bananas", "emoji"):
+        if (SHARED / name).is_dir():
+            with (SHARED / name / "manifest.csv").open() as file:
+                rows = [{key: row[key] for key in ("path", "captured_at")} for row in csv.DictReader(file)]
+            yield name, SHARED / name, rows
+        else:
+            print(f"no {SHARED / name}: left out")
+
+
+def listed(images: Path, workspace: Path) -> Rows:
+    """A manifest of a folder, with the dates that its photographs have."""
+    once(images, workspace, None, "fingerprint.extractor=raw_pixels")
+    context = opened(workspace)
+    rows = read_dates(context, schemas.IMAGES, ("uri", "captured_at")).to_pylist()
+    place = f"{images.name}/"
+    return [{"path": row["uri"].split(place, 1)[1], "captured_at": row["captured_at"].isoformat()} for row in rows]
+
+
+def once(collection: Path, workspace: Path, manifest: Path | None, *settings: str, refit: bool = False) -> Context:
+    config = load_config(None, ["ingest.on_vanished=drop", *settings])
+    request = Request(str(collection), str(workspace), str(manifest) if manifest else None, refit=refit)
+    return run(request, config, lambda: LocalEngine(1), LineReporter(lambda _: None))
+
+
+def opened(workspace: Path) -> Context:
+    return Context(open_workspace(str(workspace)), load_config(None, []), LocalEngine, LineReporter(lambda _: None))
+
+
+def ids(workspace: Path) -> dict[str, str]:
+    rows = read_dates(opened(workspace), schemas.TRACKS, ("image_id", "track_id"))
+    found = zip(rows["image_id"].to_pylist(), rows["track_id"].to_pylist(), strict=True)
+    return {image: track for image, track in found if track is not None}
+
+
+def steps(rows: Rows) -> Iterator[tuple[str, Rows, Sequence[str], bool]]:
+    """What is done, the images that there are then, settings, and whether the projection is fitted again."""
+    dates = sorted({row["captured_at"][:10] for row in rows})
+    middle, last = dates[len(dates) // 2], dates[-1]
+    yield "start", [row for row in rows if row["captured_at"][:10] not in (middle, last)], (), False
+    yield "(a) a date is appended", [row for row in rows if row["captured_at"][:10] != middle], (), False
+    yield "(b) a late date comes", rows, (), False
+    fewer = [row for place, row in enumerate(rows) if place % 20 != 7]
+    yield "(c) 5 % of the images go", fewer, (), False
+    yield "(d) the projection is fitted again", fewer, (), True
+    yield "(e) another extractor", fewer, (OTHER,), False
+
+
+def churn(collection: Path, rows: Rows, folder: Path) -> Iterator[tuple[str, float, dict[str, int]]]:
+    """For each step its name, the share of images that keep their track's id, and what naming counted."""
+    workspace, manifest = folder / "ws", folder / "manifest.csv"
+    before: dict[str, str] = {}
+    for name, now, settings, refit in steps(rows):
+        with manifest.open("w", newline="") as file:
+            writer = csv.DictWriter(file, ["path", "captured_at"])
+            writer.writeheader()
+            writer.writerows(now)
+        context = once(collection, workspace, manifest, *settings, refit=refit)
+        after = ids(workspace)
+        both = before.keys() & after.keys()
+        if before:
+            yield name, sum(before[image] == after[image] for image in both) / len(both), dict(context.churn)
+        before = after
+
+
+def main() -> None:
+    print(__doc__)
+    wanted = sys.argv[1:]
+    with tempfile.TemporaryDirectory() as temporary:
+        for name, collection, rows in sets(Path(temporary)):
+            if wanted and name not in wanted:
+                continue
+            folder = Path(temporary) / f"{name}-churn"
+            folder.mkdir()
+            for step, share, counts in churn(collection, rows, folder):
+                told = ", ".join(f"{key} {value}" for key, value in counts.items() if value and "images" not in key)
+                print(f"{name:10s} {step:36s} same id {100 * share:6.2f} %   ids: {told or 'as they were'}", flush=True)
+            shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main()
