@@ -49,7 +49,8 @@ def listed(images: Path, workspace: Path) -> Rows:
     context = opened(workspace)
     rows = read_dates(context, schemas.IMAGES, ("uri", "captured_at")).to_pylist()
     place = f"{images.name}/"
-    return [{"path": row["uri"].split(place, 1)[1], "captured_at": row["captured_at"].isoformat()} for row in rows]
+    dated = [row for row in rows if row["captured_at"]]
+    return [{"path": row["uri"].split(place, 1)[1], "captured_at": row["captured_at"].isoformat()} for row in dated]
 
 
 def once(collection: Path, workspace: Path, manifest: Path | None, *settings: str, refit: bool = False) -> Context:
