@@ -11,7 +11,16 @@ from pipeline.schema import IMAGE_ID as _IMAGE_ID
 from pipeline.schema import list_type as _list
 from pipeline.schemas_of_choosing import COLLECTION_MAP, MAP, TRIALS
 from pipeline.schemas_of_history import ALIASES, CHANGES, REGISTRY, VERDICTS
-from pipeline.schemas_of_linking import CALIBRATION, EVENTS, LINK_DECISIONS, LINK_EVENTS, LINK_STATE, LINKS
+from pipeline.schemas_of_linking import (
+    CALIBRATION,
+    EVENTS,
+    LINK_DECISIONS,
+    LINK_ENDED,
+    LINK_EVENTS,
+    LINK_STATE,
+    LINKS,
+    STITCHES,
+)
 
 __all__ = [
     "ALIASES",
@@ -26,6 +35,7 @@ __all__ = [
     "IMAGES",
     "LINKS",
     "LINK_DECISIONS",
+    "LINK_ENDED",
     "LINK_EVENTS",
     "LINK_STATE",
     "LOOKS",
@@ -36,6 +46,7 @@ __all__ = [
     "PROJECTION",
     "REGION",
     "REGISTRY",
+    "STITCHES",
     "TABLES",
     "TRACKS",
     "TRACK_SUMMARY",
@@ -344,6 +355,8 @@ TABLES = (
     LINK_DECISIONS,
     LINK_EVENTS,
     LINK_STATE,
+    LINK_ENDED,
+    STITCHES,
     CALIBRATION,
     REGISTRY,
     ALIASES,

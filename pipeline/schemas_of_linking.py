@@ -57,7 +57,11 @@ LINK_EVENTS = Table(
     ("track_key", "kind", "cluster_id"),
     (
         Column("track_key", ID, "The track."),
-        Column("kind", pa.string(), "birth, continuation, gap, split, merge or end."),
+        Column(
+            "kind",
+            pa.string(),
+            "birth, continuation, gap, split, merge, end, doubtful, ambiguous-resolved or stitched.",
+        ),
         Column("cluster_id", ID, "The cluster it shows in; for an end, the track's last cluster."),
         Column("other_track_key", ID, "The track it split from, or merged with.", True),
         Column("probability", pa.float64(), "That the event is real.", True),
@@ -86,6 +90,31 @@ LINK_STATE = Table(
             "bank_vectors", _list(pa.float32()), "Row-major exemplars x dimensions: the exemplars' projected vectors."
         ),
         Column("subjects", _list(ID), "What it is known to show, by verdicts on its images."),
+    ),
+)
+
+LINK_ENDED = Table(
+    "link_ended",
+    "A track that ended on this date, as linking knew it: it may be stitched to a later one.",
+    "clustering",
+    LINK_STATE.key,
+    LINK_STATE.columns,
+)
+
+STITCHES = Table(
+    "stitches",
+    "A track that is the later part of an earlier one, found out on this date; both keep their rows of before.",
+    "clustering",
+    ("track_key",),
+    (
+        Column("track_key", ID, "The later track."),
+        Column("earlier_track_key", ID, "The track that it is; it may itself be the later part of another."),
+        Column(
+            "kind", pa.string(), "ambiguous-resolved: it was open when the later one began; stitched: it had ended."
+        ),
+        Column("gap_dates", pa.int32(), "Dates of the collection from the one's last to the other's first."),
+        Column("similarity", pa.float32(), "Best cosine of their looks."),
+        Column("probability", pa.float64(), "That they are one."),
     ),
 )
 

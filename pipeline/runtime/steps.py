@@ -194,7 +194,7 @@ def _source(context: Context, read: Read, dates: list[str], index: int) -> Sourc
     if read.optional:  # nothing is nothing, whether a partition says so or there is none
         found = tuple((name, manifest) for name, manifest in found if manifest.rows)
     names = names_of(store, dates[index]) if read.where == "names" else None
-    return Source(store, read.columns, found, read.where in ("before", "after"), names)
+    return Source(store, read.columns, found, read.where in ("before", "long before", "after"), names)
 
 
 def _wanted(context: Context, read: Read, dates: list[str], index: int) -> list[str]:
@@ -211,6 +211,7 @@ def _wanted(context: Context, read: Read, dates: list[str], index: int) -> list[
         "same": dates[index : index + 1],
         "previous": dates[max(0, index - 1) : index],
         "before": dates[max(0, index - reach) : index],
+        "long before": dates[max(0, index - max(reach, context.config.link.stitch_gap)) : index],
         "after": dates[index + 1 : index + 1 + reach],
     }[read.where]
 

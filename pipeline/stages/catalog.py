@@ -52,8 +52,9 @@ class Read:
     """A table a stage reads, and only these columns of it: a change elsewhere does not make the stage stale.
 
     ``where``: the ``same`` date; the current ``model``; the ``previous`` date; up to ``link.max_gap + 1`` dates
-    ``before`` or ``after`` it; the one partition of a table without dates (``current``); the ``names`` that its tracks
-    have (the whole registry is read, but only another name of a track of this date makes the stage stale).
+    ``before`` or ``after`` it; up to ``link.stitch_gap`` dates ``long before``; the one partition of a table without
+    dates (``current``); the ``names`` that its tracks have (the whole registry is read, but only another name of a
+    track of this date makes the stage stale).
     ``optional``: the stage does without; no rows are then the same as no partition.  ``when``: whether it is read under
     a config; what is not read is in no digest.
     """
@@ -61,7 +62,7 @@ class Read:
     name: str
     table: Table
     columns: tuple[str, ...]
-    where: Literal["same", "model", "previous", "before", "after", "names", "current"] = "same"
+    where: Literal["same", "model", "previous", "before", "long before", "after", "names", "current"] = "same"
     optional: bool = False
     when: When = always
 
@@ -136,15 +137,15 @@ def _map(date: str, tables: Tables, params: Any, threads: int, gpu: bool) -> tup
 def _link(date: str, tables: Tables, params: Any, threads: int, gpu: bool) -> tuple[pa.Table, ...]:  # noqa: ARG001
     from pipeline.stages.constraints import of_clusters
     from pipeline.stages.exemplars import exemplars
-    from pipeline.stages.link import link_date
+    from pipeline.stages.link import Before, link_date
 
     shown = exemplars(tables["clusters"], tables["fingerprints"], tables["model"])
     known = None
     if tables["constraints"] is not None:
         known = of_clusters(tables["constraints"], tables["assignments"])
-    given = (tables["clusters"], shown, tables["states"], tables["calibration"])
-    result = link_date(date, *given, params, known=known)
-    return (result.links, result.events, result.link_state, result.calibration)
+    before = Before(*(tables[name] for name in ("states", "calibration", "ended", "stitches")))
+    result = link_date(date, tables["clusters"], shown, before, params, known=known)
+    return (result.links, result.events, result.link_state, result.calibration, result.ended, result.stitches)
 
 
 def _looks(date: str, tables: Tables, params: Any, threads: int, gpu: bool) -> tuple[pa.Table, ...]:  # noqa: ARG001
@@ -274,8 +275,17 @@ LINK = Stage(
         _CONSTRAINTS,
         Read("states", schemas.LINK_STATE, tuple(schemas.LINK_STATE.names), "before"),
         Read("calibration", schemas.CALIBRATION, tuple(schemas.CALIBRATION.names), "previous", optional=True),
+        Read("ended", schemas.LINK_ENDED, tuple(schemas.LINK_ENDED.names), "long before"),
+        Read("stitches", schemas.STITCHES, ("earlier_track_key",), "long before"),
     ),
-    writes=(schemas.LINK_DECISIONS, schemas.LINK_EVENTS, schemas.LINK_STATE, schemas.CALIBRATION),
+    writes=(
+        schemas.LINK_DECISIONS,
+        schemas.LINK_EVENTS,
+        schemas.LINK_STATE,
+        schemas.CALIBRATION,
+        schemas.LINK_ENDED,
+        schemas.STITCHES,
+    ),
     run=_link,
     rows_as={"link_decisions": "clusters"},
     undated=False,

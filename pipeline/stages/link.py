@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pyarrow as pa
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pipeline import schemas
 from pipeline.compute.constraints import Demands
 from pipeline.compute.linking.banks import keep
 from pipeline.params import Params
 from pipeline.stages.constraints import demands, subjects_of
+from pipeline.stages.link_stitches import Fold, stitches
 from pipeline.stages.link_tables import (
     DateClusters,
     Floats,
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
     from pipeline.compute.linking.decisions import Decisions
 
 
+STITCHING = "stitching_"
+"""Prefix of stitching's own parameters in ``calibration``."""
+
+
 class LinkParams(Params):
     """Parameters of linking."""
 
@@ -42,29 +47,76 @@ class LinkParams(Params):
     candidates: int = Field(
         16, ge=1, description="Tracks weighed for a cluster, and clusters for a track: those with the best scores."
     )
+    lag: int = Field(
+        2,
+        ge=0,
+        description="Dates after which a track that began is compared, with what was seen of it since, with those that "
+        "were away when it began: links that were ambiguous are resolved then.  At most max_gap + 1.",
+    )
+    stitch_gap: int = Field(
+        30, ge=0, description="Dates after its end for which a track is kept to be stitched to a later one."
+    )
+    stitch_probability: float = Field(0.9, gt=0.5, le=1, description="Probability that a stitch must have.")
+    stitch_candidates: int = Field(
+        512, ge=0, description="Tracks that are away, at most, with which those that began are compared: the newest."
+    )
+    least_probability: float = Field(
+        0.5, ge=0.5, le=1, description="Links less probable are cut: one doubtful link would hold two tracks together."
+    )
+    doubtful: float = Field(0.9, ge=0.5, le=1, description="Links less probable are marked by an event `doubtful`.")
     allow: Literal["one_to_one", "many_to_one"] = Field(
         "many_to_one",
         description="many_to_one: several clusters of a date may continue one track, once the dates so far have shown "
         "that the clusters are pieces of subjects; one_to_one: never.",
     )
 
+    @model_validator(mode="after")
+    def _lag_within_reach(self) -> "LinkParams":
+        if self.lag > self.max_gap + 1:
+            raise ValueError(f"lag is {self.lag}, expected at most max_gap + 1 = {self.max_gap + 1}")
+        return self
+
 
 @dataclass(frozen=True)
 class LinkResult:
-    """The four tables of one date."""
+    """The tables of one date."""
 
     links: pa.Table
     events: pa.Table
     link_state: pa.Table
     calibration: pa.Table
+    ended: pa.Table
+    stitches: pa.Table
 
 
-def link_date(  # noqa: PLR0913  (what the date's stage reads, its parameters)
+@dataclass(frozen=True)
+class Before:
+    """What earlier dates left.
+
+    Attributes:
+        states: ``(date, link_state table)`` of the ``max_gap + 1`` dates of the collection before (all there are, if
+            fewer; none on the first date), oldest first; a date without clusters has an empty table.  Gaps are counted
+            in these dates.  A track is open if it is in one of them; its newest row counts.
+        calibration: the ``calibration`` table of the date before; None on the first date.
+        ended: ``(date, link_ended table)`` of the ``stitch_gap`` dates before, oldest first.
+        stitches: ``(date, stitches table)`` of the same dates.
+    """
+
+    states: Sequence[tuple[str, pa.Table]] = ()
+    calibration: pa.Table | None = None
+    ended: Sequence[tuple[str, pa.Table]] = ()
+    stitches: Sequence[tuple[str, pa.Table]] = ()
+
+    def closed(self) -> frozenset[str]:
+        """Tracks that a later one has taken up."""
+        return frozenset(key for _, rows in self.stitches for key in rows["earlier_track_key"].to_pylist())
+
+
+def link_date(
     date: str,
     clusters: pa.Table,
     exemplars: pa.Table,
-    states: Sequence[tuple[str, pa.Table]],
-    calibration: pa.Table | None,
+    before: Before,
     params: LinkParams,
     *,
     known: Mapping[str, Sequence[Mapping[str, object]]] | None = None,
@@ -72,37 +124,34 @@ def link_date(  # noqa: PLR0913  (what the date's stage reads, its parameters)
     """Link the clusters of ``date`` to the open tracks.
 
     Args:
-        date: ``YYYY-MM-DD``, later than every date in ``states``; never the undated partition.
+        date: ``YYYY-MM-DD``, later than every date before; never the undated partition.
         clusters: rows of the ``clusters`` table of this date (none is fine).
         exemplars: ``image_id``, ``vector`` (projected, unit length, fixed_size_list<float32>) of every image named in
             ``clusters.exemplar_image_ids``; other rows are ignored.
-        states: ``(date, link_state table)`` of the ``max_gap + 1`` dates of the collection before this one (all there
-            are, if fewer; none on the first date), oldest first; a date without clusters has an empty table.  Gaps
-            are counted in these dates.  A track is open if it is in one of them; its newest row counts.
-        calibration: the ``calibration`` table of the date before; None on the first date.
+        before: what earlier dates left.
         params: the stage's parameters.
         known: cluster -> the ``constraints`` of its images, where there are any; links obey them.
 
     Returns:
-        Rows of this date's ``links`` (one per cluster), ``events``, ``link_state`` (one per track with a cluster) and
-        ``calibration``.
+        Rows of this date's ``link_decisions`` (one per cluster), ``link_events``, ``link_state`` (one per track with a
+        cluster), ``calibration``, ``link_ended`` and ``stitches``.
     """
     from pipeline.compute.linking.decisions import Rules, decide
     from pipeline.compute.linking.memory import Memory
     from pipeline.compute.linking.scores import best_pairs
 
-    found = DateClusters.read(clusters, exemplars)
-    open_tracks = OpenTracks.read(states)
+    found, closed = DateClusters.read(clusters, exemplars), before.closed()
+    open_tracks = OpenTracks.read(before.states, closed)
     similarity = best_pairs(found.looks, found.starts, open_tracks.bank, open_tracks.starts)
-    memory = Memory.read(calibration_rows(calibration))
-    rules = Rules(params.false_link_rate, params.candidates, params.allow == "many_to_one")
+    memories = calibration_rows(before.calibration)
+    rules = Rules(params.false_link_rate, params.candidates, params.allow == "many_to_one", params.least_probability)
     known = known or {}
     asked = demands(known, found.ids, [set(row["subjects"]) for row in open_tracks.rows])
-    decisions = decide(asked.impose(similarity), open_tracks.gaps, memory, rules)
+    decisions = decide(asked.impose(similarity), open_tracks.gaps, Memory.read(_of(memories, "")), rules)
     if not asked.empty:
         decisions = _obeying(decisions, asked, similarity)
     links = [_link(date, i, found, open_tracks, decisions) for i in range(len(found.ids))]
-    if not states:
+    if not before.states:
         links = [{**link, "reason": "first date"} for link in links]
     for i in np.flatnonzero(np.any(asked.must, axis=1)):
         links[i]["reason"] = "same subject by a verdict"
@@ -114,13 +163,28 @@ def link_date(  # noqa: PLR0913  (what the date's stage reads, its parameters)
         | {"subjects": _subjects(clusters, found, open_tracks, decisions, known)}
         for clusters in members
     ]
-    ended = _ended(open_tracks, decisions, params.max_gap)
-    turned = turnings(found, open_tracks, similarity, decisions.track)
+    stitched: list[dict[str, Any]] = []
+    resolved: list[dict[str, Any]] = []
+    memory = Memory.read(_of(memories, STITCHING))
+    if params.stitch_candidates and params.lag <= len(before.states):
+        birth = before.states[-params.lag][0] if params.lag else date
+        ended = OpenTracks.read(before.ended, closed)
+        fold = Fold(birth, params.lag, state, open_tracks, ended, params.max_gap)
+        given = (rules, params.stitch_probability, params.stitch_candidates)
+        stitched, resolved, memory = stitches(fold, memory, *given)
+    taken = {row["earlier_track_key"] for row in stitched}
+    ended_now = [j for j in _ended(open_tracks, decisions, params.max_gap) if open_tracks.ids[j] not in taken]
+    happened = [*(_event(link) for link in links), *_doubts(links, params.doubtful), *resolved]
+    happened += [_end(open_tracks, j, params.max_gap) for j in ended_now]
+    happened += turnings(found, open_tracks, similarity, decisions.track)
+    calibration = [*decisions.memory.rows(), *((g, STITCHING + name, x) for g, name, x in memory.rows())]
     return LinkResult(
         links=table(schemas.LINK_DECISIONS, links),
-        events=table(schemas.LINK_EVENTS, [_event(link) for link in links] + ended + turned),
+        events=table(schemas.LINK_EVENTS, happened),
         link_state=table(schemas.LINK_STATE, state),
-        calibration=calibration_table(decisions.memory.rows()),
+        calibration=calibration_table(calibration),
+        ended=table(schemas.LINK_ENDED, [open_tracks.row(j) for j in ended_now]),
+        stitches=table(schemas.STITCHES, stitched),
     )
 
 
@@ -132,6 +196,12 @@ def _obeying(decisions: "Decisions", asked: Demands, similarity: Floats) -> "Dec
         if j >= 0:
             seen[i] = similarity[i, j]
     return replace(decisions, track=track, probability=probability, similarity=seen)
+
+
+def _of(rows: Sequence[tuple[int, str, float]], prefix: str) -> list[tuple[int, str, float]]:
+    """The calibration of linking (no prefix) or of stitching."""
+    mine = [(gap, name, x) for gap, name, x in rows if name.startswith(STITCHING) == bool(prefix)]
+    return [(gap, name.removeprefix(prefix), x) for gap, name, x in mine]
 
 
 def _link(date: str, i: int, found: DateClusters, tracks: OpenTracks, decisions: "Decisions") -> dict[str, Any]:
@@ -150,7 +220,7 @@ def _link(date: str, i: int, found: DateClusters, tracks: OpenTracks, decisions:
         "gap_days": None,
     }
     if j < 0:
-        row["reason"] = "nothing continues"
+        row["reason"] = "nothing continues" if row["probability"] > 0.5 else "ambiguous"
         return row
     row["previous_cluster_id"] = tracks.rows[j]["last_cluster_id"]
     row["gap_dates"] = int(tracks.gaps[j])
@@ -234,17 +304,30 @@ def _event(link: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _ended(tracks: OpenTracks, decisions: "Decisions", max_gap: int) -> list[dict[str, Any]]:
-    continued = set(decisions.track.tolist())
+def _doubts(links: Sequence[Mapping[str, Any]], doubtful: float) -> list[dict[str, Any]]:
+    """Links on which alone it rests that what was before and what comes after is one track."""
     return [
         {
-            "track_key": tracks.ids[j],
-            "kind": "end",
-            "cluster_id": row["last_cluster_id"],
-            "other_track_key": None,
-            "probability": None,
-            "evidence": f"not seen for more than {max_gap} dates",
+            **_event(link),
+            "kind": "doubtful",
+            "evidence": f"one link of probability {link['probability']:.2f} joins what was before to what comes after",
         }
-        for j, row in enumerate(tracks.rows)
-        if j not in continued and tracks.gaps[j] == max_gap + 1
+        for link in links
+        if link["previous_cluster_id"] is not None and link["probability"] < doubtful
     ]
+
+
+def _ended(tracks: OpenTracks, decisions: "Decisions", max_gap: int) -> list[int]:
+    continued = set(decisions.track.tolist())
+    return [j for j in range(len(tracks.ids)) if j not in continued and tracks.gaps[j] == max_gap + 1]
+
+
+def _end(tracks: OpenTracks, j: int, max_gap: int) -> dict[str, Any]:
+    return {
+        "track_key": tracks.ids[j],
+        "kind": "end",
+        "cluster_id": tracks.rows[j]["last_cluster_id"],
+        "other_track_key": None,
+        "probability": None,
+        "evidence": f"not seen for more than {max_gap} dates",
+    }

@@ -82,8 +82,8 @@ class OpenTracks:
     starts: Ints
 
     @classmethod
-    def read(cls, states: Sequence[tuple[str, pa.Table]]) -> "OpenTracks":
-        """The newest row of each track over ``states`` (oldest first)."""
+    def read(cls, states: Sequence[tuple[str, pa.Table]], closed: frozenset[str] = frozenset()) -> "OpenTracks":
+        """The newest row of each track over ``states`` (oldest first), without those ``closed``."""
         newest: dict[str, tuple[str, Mapping[str, Any]]] = {}
         banks: dict[str, Floats] = {}
         for day, state in states:
@@ -94,7 +94,7 @@ class OpenTracks:
                 size = len(row["bank_image_ids"])
                 first = end - size * len(row["first_center"])
                 banks[row["track_key"]] = flat[first:end].reshape(size, -1)
-        ids = sorted(newest)
+        ids = sorted(set(newest) - closed)
         place = {day: len(states) - i for i, (day, _) in enumerate(states)}
         return cls(
             ids=ids,
@@ -104,6 +104,10 @@ class OpenTracks:
             bank=np.concatenate([banks[i] for i in ids]) if ids else np.zeros((0, 0), dtype=np.float32),
             starts=starts_of([len(banks[i]) for i in ids]),
         )
+
+    def row(self, track: int) -> dict[str, Any]:
+        """The newest row of one track, with its bank."""
+        return {**self.rows[track], "bank_vectors": self.bank_of(track).ravel()}
 
     def bank_of(self, track: int) -> Floats:
         """One track's bank, exemplars x dimensions."""

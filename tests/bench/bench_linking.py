@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.stages.link import LinkParams, LinkResult, link_date
+from pipeline.stages.link import Before, LinkParams, LinkResult, link_date
 from pipeline.stages.vectors import to_column
 
 DIMENSIONS = 256
@@ -69,8 +69,24 @@ def _tables(day: str, looks: Floats) -> tuple[pa.Table, pa.Table]:
     return clusters, exemplars
 
 
-def _link(day: str, tables: tuple[pa.Table, pa.Table], states: deque, before: LinkResult | None) -> LinkResult:
-    return link_date(day, *tables, list(states), before.calibration if before else None, LinkParams())
+class Fold:
+    """What link_date is given of the dates before."""
+
+    def __init__(self) -> None:
+        params = LinkParams()
+        self.states = deque(maxlen=params.max_gap + 1)
+        self.ended, self.stitches = deque(maxlen=params.stitch_gap), deque(maxlen=params.stitch_gap)
+        self.calibration = None
+
+    def link(self, day: str, tables: tuple[pa.Table, pa.Table]) -> LinkResult:
+        before = Before(list(self.states), self.calibration, list(self.ended), list(self.stitches))
+        return link_date(day, *tables, before, LinkParams())
+
+    def add(self, day: str, found: LinkResult) -> None:
+        self.states.append((day, found.link_state))
+        self.ended.append((day, found.ended))
+        self.stitches.append((day, found.stitches))
+        self.calibration = found.calibration
 
 
 def _day(number: int) -> str:
@@ -78,15 +94,15 @@ def _day(number: int) -> str:
 
 
 def year(dates: int, clusters: int) -> None:
-    collection, states = Collection(clusters), deque(maxlen=LinkParams().max_gap + 1)
-    seconds, cpu, before = [], [], None
+    collection, fold = Collection(clusters), Fold()
+    seconds, cpu = [], []
     for t in range(dates):
         tables = collection.date(_day(t))
         started, used = time.perf_counter(), time.process_time()
-        before = _link(_day(t), tables, states, before)
+        found = fold.link(_day(t), tables)
         seconds.append(time.perf_counter() - started)
         cpu.append(time.process_time() - used)
-        states.append((_day(t), before.link_state))
+        fold.add(_day(t), found)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"{dates} dates x {clusters} clusters x {DIMENSIONS}-d: {sum(seconds):.0f} s, {sum(cpu):.0f} CPU-s")
     early, late = float(np.median(cpu[20:40] or cpu)), float(np.median(cpu[-20:]))
@@ -97,19 +113,18 @@ def year(dates: int, clusters: int) -> None:
 def flood(tracks: int, clusters: int) -> None:
     """Open tracks from five dates, then one date."""
     assert clusters * 5 >= tracks, "all open tracks were seen within max_gap dates"
-    rng, axes, states, before = np.random.default_rng(1), Collection(1).axes, [], None
+    rng, axes, fold = np.random.default_rng(1), Collection(1).axes, Fold()
     for t in range(5):
         looks = rng.normal(size=(tracks // 5 * LOOKS, DIMENSIONS)) * axes
         looks /= np.linalg.norm(looks, axis=1, keepdims=True)
-        before = _link(_day(t), _tables(_day(t), looks.astype(np.float32)), deque(), None)
-        states.append((_day(t), before.link_state))
+        fold.add(_day(t), Fold().link(_day(t), _tables(_day(t), looks.astype(np.float32))))
         last = looks
     again = np.repeat(last[::LOOKS][:clusters], LOOKS, axis=0)
     again = again + NOISE / 16 * rng.normal(size=again.shape)
     again /= np.linalg.norm(again, axis=1, keepdims=True)
     tables = _tables(_day(5), again.astype(np.float32))
     started, used = time.perf_counter(), time.process_time()
-    found = _link(_day(5), tables, states, before)
+    found = fold.link(_day(5), tables)
     wall, cpu = time.perf_counter() - started, time.process_time() - used
     linked = len(found.links) - found.links["previous_cluster_id"].null_count
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

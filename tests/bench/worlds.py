@@ -40,6 +40,8 @@ class Knobs:
     """Chance a date that a subject ends; as many are born."""
     gap: float = 0.05
     """Chance a date that a subject is not photographed."""
+    absent: float = 0.0
+    """Chance a date that a subject goes away for 6 to 20 dates, and comes back."""
     twins: float = 0.0
     """Fraction of the subjects that have a twin."""
     twin_distance: float = 0.3
@@ -92,6 +94,7 @@ class _World:
         self.switch = self.rng.integers(1, max(2, knobs.dates), size=n)
         self.names = np.arange(n)
         self.next_name = n
+        self.back = np.zeros(n, dtype=np.int64)
 
     def draw(self, n: int, length: float = 1.0) -> Doubles:
         """``n`` random vectors of about this length."""
@@ -123,6 +126,10 @@ class _World:
         """Who is photographed; at least one."""
         knobs, n = self.knobs, self.knobs.subjects
         seen = self.rng.random(n) >= knobs.gap
+        if knobs.absent:
+            leaves = (self.rng.random(n) < knobs.absent) & (self.back <= t)
+            self.back[leaves] = t + self.rng.integers(6, 21, size=int(leaves.sum()))
+            seen &= self.back <= t
         if 0 <= knobs.all_end <= t:
             seen &= np.arange(n) % 5 == 0
         twin = (np.arange(n) % 2 == 1) & (np.arange(n) < 2 * self.pairs)
@@ -216,5 +223,6 @@ WORLDS: dict[str, Knobs] = {
     "11 ties": replace(BASE, ties=True),
     "12 slow drift": replace(BASE, drift=0.35, noise=0.2, dates=60),
     "13 far apart": replace(BASE, days_apart=400, drift=0.5),
+    "13 long absences": replace(BASE, absent=0.02, dates=60, drift=0.1),
     "14 nobody continues": replace(BASE, subjects=200, dates=12, all_end=6),
 }

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pipeline import schemas
 from pipeline.compute.published_ids import published_id
 from pipeline.schemas import vector_type
-from pipeline.stages.link import LinkParams, LinkResult, link_date
+from pipeline.stages.link import Before, LinkParams, LinkResult, link_date
 from pipeline.stages.link_tables import track_key_of
 from pipeline.stages.looks import LooksParams, looks
 from pipeline.stages.publish import Names, publish
@@ -65,25 +65,32 @@ def tables(date: Date, t: int, prefix: str = "") -> tuple[pa.Table, pa.Table]:
 def fold(dates: list[Date], params: LinkParams | None = None, prefix: str = "") -> list[LinkResult]:
     """Every date by itself, from the tables that the earlier ones wrote."""
     given_params = params or LinkParams()
-    states: list[tuple[str, pa.Table]] = []
-    calibration, results = None, []
+    results: list[LinkResult] = []
     for t, date in enumerate(dates):
         clusters, exemplars = tables(date, t, prefix)
-        history = states[-(given_params.max_gap + 1) :]
-        result = link_date(day(t), clusters, exemplars, history, calibration, given_params)
+        result = link_date(day(t), clusters, exemplars, before(results, given_params), given_params)
         for table, rows in (
             (schemas.LINK_DECISIONS, result.links),
             (schemas.LINK_EVENTS, result.events),
             (schemas.LINK_STATE, result.link_state),
             (schemas.CALIBRATION, result.calibration),
+            (schemas.LINK_ENDED, result.ended),
+            (schemas.STITCHES, result.stitches),
         ):
             table.check(rows)
         assert result.links["cluster_id"].to_pylist() == clusters["cluster_id"].to_pylist()
         assert len(result.link_state) == len(set(result.links["track_key"].to_pylist()))
-        states.append((day(t), result.link_state))
-        calibration = result.calibration
         results.append(result)
     return results
+
+
+def before(results: list[LinkResult], params: LinkParams) -> Before:
+    """What the dates from the first on left."""
+    days = [(day(t), one) for t, one in enumerate(results)]
+    states = [(date, one.link_state) for date, one in days][-(params.max_gap + 1) :]
+    far = days[-params.stitch_gap :]
+    ended, stitches = [(date, one.ended) for date, one in far], [(date, one.stitches) for date, one in far]
+    return Before(states, results[-1].calibration if results else None, ended, stitches)
 
 
 def names_of_tracks(results: list[LinkResult]) -> dict[str, str]:
@@ -137,6 +144,59 @@ def test_no_open_track_beyond_max_gap() -> None:
     assert back["previous_cluster_id"] is None
 
 
+def test_a_track_that_ended_is_stitched_to_the_one_that_comes_back() -> None:
+    """c is away on dates 4 to 9, for longer than max_gap, and p, q and r for good; two dates later it is told."""
+    crowd = "abdefghijklmno"
+    params = LinkParams(max_gap=2, lag=2)
+    dates = [seen(crowd + ("" if 4 <= t < 10 else "c") + ("pqr" if t < 4 else ""), t) for t in range(14)]
+    results = fold(dates, params)
+    assert [result.stitches.num_rows for result in results] == [0] * 12 + [1, 0]
+    (row,) = results[12].stitches.to_pylist()
+    assert (row["track_key"], row["earlier_track_key"]) == (track_key_of("c010"), track_key_of("c000"))
+    assert (row["kind"], row["gap_dates"]) == ("stitched", 7)
+    assert events(results[12], "stitched") == ["c012"]
+    assert (
+        results[12].stitches
+        == link_date(day(12), *tables(dates[12], 12), before(results[:12], params), params).stitches
+    )
+    never = LinkParams(max_gap=2, lag=2, stitch_candidates=0)
+    assert not link_date(day(12), *tables(dates[12], 12), before(results[:12], params), never).stitches.num_rows
+
+
+def test_a_track_that_was_taken_up_is_closed() -> None:
+    """Nothing continues it, it does not end again, and no other track is stitched to it."""
+    dates = [seen("abdefghijklmno" + ("" if 4 <= t < 6 or t > 8 else "c"), t) for t in range(10)]
+    params = LinkParams(max_gap=4, lag=1)
+    results = fold(dates[:7], params)
+    key = track_key_of("c000")
+    taken = schemas.STITCHES.empty().schema
+    row = {"track_key": "x", "earlier_track_key": key, "kind": "stitched", "gap_dates": 3}
+    closed = pa.Table.from_pylist([{**row, "similarity": 0.9, "probability": 0.9}], schema=taken)
+    given = before(results, params)
+    given = Before(given.states, given.calibration, given.ended, [(day(6), closed)])
+    found = link_date(day(7), *tables(dates[7], 7), given, params)
+    assert key not in found.links["track_key"].to_pylist()
+    assert key not in found.ended["track_key"].to_pylist()
+
+
+def test_a_doubtful_link_is_marked_and_above_a_setting_cut() -> None:
+    """On the last date c can hardly be recognised: exclusivity alone says that it is c, with probability 0.93."""
+    dates = [seen("abcdefghijkl", t) for t in range(3)]
+    dates[2] |= seen("c", 2, noise=1.5, shots=1)
+    marked = fold(dates, LinkParams(false_link_rate=0.3, doubtful=0.95))
+    assert [events(result, "doubtful") for result in marked] == [[], [], ["c002"]]
+    assert events(marked[2], "birth") == []
+    cut = fold(dates, LinkParams(false_link_rate=0.3, doubtful=0.95, least_probability=0.95))
+    assert [events(result, "doubtful") for result in cut] == [[], [], []]
+    (row,) = [row for row in cut[2].links.to_pylist() if row["cluster_id"] == "c002"]
+    assert (row["previous_cluster_id"], row["reason"]) == (None, "ambiguous")
+
+
+def test_a_lag_beyond_reach_is_refused() -> None:
+    with pytest.raises(ValueError, match="at most max_gap"):
+        LinkParams(max_gap=1, lag=3)
+
+
 def test_a_date_without_clusters_counts_as_a_date() -> None:
     results = fold([seen("abcdefgh", 0), {}, seen("abcdefgh", 2)])
     assert len(results[1].links) == len(results[1].link_state) == 0
@@ -180,11 +240,10 @@ def test_rows_in_any_order_give_equal_tables(seed: int) -> None:
         day(1),
         clusters.take(rng.permutation(len(clusters))),
         exemplars.take(rng.permutation(len(exemplars))),
-        [(day(0), first.link_state.take(rng.permutation(len(first.link_state))))],
-        first.calibration,
+        Before([(day(0), first.link_state.take(rng.permutation(len(first.link_state))))], first.calibration),
         LinkParams(),
     )
-    plain = link_date(day(1), clusters, exemplars, [(day(0), first.link_state)], first.calibration, LinkParams())
+    plain = link_date(day(1), clusters, exemplars, before([first], LinkParams()), LinkParams())
     assert shuffled == plain
 
 
@@ -233,7 +292,7 @@ def test_removing_the_last_date_restores_the_state() -> None:
 def test_a_missing_exemplar_is_refused() -> None:
     clusters, exemplars = tables(seen("ab", 0), 0)
     with pytest.raises(KeyError):
-        link_date(day(0), clusters, exemplars.slice(1), [], None, LinkParams())
+        link_date(day(0), clusters, exemplars.slice(1), Before(), LinkParams())
 
 
 def test_every_image_is_in_tracks() -> None:

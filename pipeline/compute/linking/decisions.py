@@ -1,6 +1,6 @@
 """From similarities to decisions: which cluster continues which track, and how sure that is."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -36,11 +36,13 @@ class Rules:
 
     ``false_link_rate``: expected fraction of false links among the links written.  ``candidates``: tracks weighed for
     a cluster, and clusters for a track.  ``many_to_one``: whether clusters of one date may be pieces of one subject.
+    ``least_probability``: links less probable are not written.
     """
 
     false_link_rate: float = 0.01
     candidates: int = 16
     many_to_one: bool = True
+    least_probability: float = 0.5
 
 
 def decide(similarity: Floats, gaps: Ints, memory: Memory | None = None, rules: Rules | None = None) -> Decisions:
@@ -72,7 +74,7 @@ def decide(similarity: Floats, gaps: Ints, memory: Memory | None = None, rules: 
     problem = _problem(grouped, rules.candidates, pieces)
     found = fit(problem, before)
     right = _right(problem, found)
-    chosen = _choose(right, before, rules.false_link_rate if grouped.comparable else 1.0)
+    chosen = _choose(right, before, rules if grouped.comparable else replace(rules, false_link_rate=1.0))
     memory = _remember(problem, found, chosen, right, before)
     memory.collisions += today.met
     memory.by_chance += today.by_chance
@@ -169,12 +171,12 @@ def _first(label: Ints, *keys: npt.NDArray[np.generic]) -> Ints:
     return out
 
 
-def _choose(probability: Doubles, memory: Memory, rate: float) -> Ints:
+def _choose(probability: Doubles, memory: Memory, rules: Rules) -> Ints:
     """Indices of the edges written: the most probable one-to-one set, as long as few of them are expected false."""
-    likely = np.flatnonzero(probability > 0.5)
+    likely = np.flatnonzero(probability > rules.least_probability)
     order = likely[np.argsort(-probability[likely], kind="stable")]
     expected = memory.expected_false + np.cumsum(1.0 - probability[order])
-    allowed = rate * (memory.links + np.arange(1, len(order) + 1))
+    allowed = rules.false_link_rate * (memory.links + np.arange(1, len(order) + 1))
     good = np.flatnonzero(expected <= allowed)
     return order[: good[-1] + 1] if len(good) else order[:0]
 
