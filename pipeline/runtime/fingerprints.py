@@ -277,10 +277,19 @@ def compose_fingerprints(pieces: Pieces, images: Images, part_bytes: int, *, thr
     wanted = _holds(images.read()).combine_chunks()
 
     def merge(new: pa.Table | None, old: pa.Table | None) -> pa.Table:
-        rows = pa.concat_tables([one for one in (old, new) if one is not None])
-        return rows.filter(pc.is_in(_holds(rows), value_set=wanted))
+        held = [one.filter(pc.is_in(_holds(one), value_set=wanted)) for one in (old, new) if one is not None]
+        kind = held[-1].schema.field("vector")
+        return pa.concat_tables([_with_vectors_as(kind, one) for one in held])
 
     return pieces.store.stage(pieces.date, compose(pieces, part_bytes, merge), part_bytes, pieces.old)
+
+
+def _with_vectors_as(kind: pa.Field, rows: pa.Table) -> pa.Table:
+    """``rows``, which have no vector if theirs are of another type: they hold for the reason that they have none."""
+    at = rows.schema.get_field_index("vector")
+    if rows.schema.field(at).type == kind.type:
+        return rows
+    return rows.set_column(at, kind, pa.nulls(rows.num_rows, kind.type))
 
 
 def _holds(rows: pa.Table) -> pa.ChunkedArray:

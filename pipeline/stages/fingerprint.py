@@ -46,6 +46,9 @@ class FingerprintParams(Params):
         "float32",
         description="float32; bfloat16 (faster, cosine to float32 .985 to .9999 by network); float16 (GPU only).",
     )
+    storage: Literal["float32", "float16"] = Field(
+        "float32", description="Numbers of a stored vector; float16 halves the tables and keeps the neighbours."
+    )
 
     @field_validator("extractor", "also")
     @classmethod
@@ -126,6 +129,8 @@ def extractor_inputs(params: FingerprintParams) -> dict[str, str]:
         "weights": [extractors.weights_hash(spec, params.weights_of(spec.name)) for spec in specs],
     }
     inputs = {"fingerprint.precision": params.precision}
+    if params.storage != "float32":  # left out, what was stored before there was a choice still holds
+        inputs["fingerprint.storage"] = params.storage
     if len(specs) == 1:
         return {**inputs, **{key: one for key, (one,) in found.items()}}
     blocks = [weight / sum(_blocks(params)) for weight in _blocks(params)]
@@ -220,6 +225,7 @@ class Fingerprinter:
         if len(members) > 1:
             self.extractor = ensemble.Ensemble(members, _blocks(params))
         self._threads = threads
+        self._dtype = np.dtype(params.storage)
 
     def __call__(self, images: pa.Table, made_with: str = "") -> pa.Table:
         """Rows of ``fingerprints`` for rows of ``images``, in the same order.
@@ -233,10 +239,11 @@ class Fingerprinter:
             not open, or whose vector is not finite, gets one.
         """
         reasons: list[str | None] = images["reason"].to_pylist()
-        vectors = np.zeros((images.num_rows, self.extractor.dimensions), dtype=np.float32)
+        vectors = np.zeros((images.num_rows, self.extractor.dimensions), dtype=self._dtype)
         computed = np.zeros(images.num_rows, dtype=bool)
         for rows, batch in self._batches(images["pixels"], reasons):
-            vectors[rows] = self.extractor(batch)
+            with np.errstate(over="ignore"):  # a number that float16 cannot hold becomes infinite: a failure
+                vectors[rows] = self.extractor(batch)
             computed[rows] = True
         infinite = computed & ~np.isfinite(vectors).all(axis=1)
         for row in np.flatnonzero(infinite):
@@ -303,6 +310,7 @@ def _result(
     return row, opening.result()
 
 
-def _column(vectors: extractors.Vectors, missing: npt.NDArray[np.bool_]) -> pa.FixedSizeListArray:
-    kind = vector_type(vectors.shape[1])
-    return pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), type=kind, mask=pa.array(missing))
+def _column(vectors: npt.NDArray[np.floating], missing: npt.NDArray[np.bool_]) -> pa.FixedSizeListArray:
+    flat = pa.array(vectors.reshape(-1))
+    kind = vector_type(vectors.shape[1], flat.type)
+    return pa.FixedSizeListArray.from_arrays(flat, type=kind, mask=pa.array(missing))

@@ -14,7 +14,7 @@ from pipeline.stages.fingerprint import FingerprintParams, extractor_folder
 from pipeline.stages.vectors import to_matrix
 from pipeline.stages.vocabulary import fit_vocabulary, words_of
 from tests.pictures import photo, saved
-from tests.runtime.runs import config_of, files, no_engine, open_read, run_local
+from tests.runtime.runs import config_of, files, no_engine, open_read, run_local, tables
 
 pytestmark = pytest.mark.slow  # torch resizes
 
@@ -164,3 +164,18 @@ def test_words_do_not_depend_on_order_or_splits():
     assert words_of(first).shape == (4, 128)
     none = fit_vocabulary(images.slice(0, 0), "classical/bag_of_sift", 0)
     assert words_of(none).shape == (0, 128)
+
+
+def test_half_the_bytes_keep_the_vectors_and_a_change_of_storage_makes_them_anew(photos, tmp_path):
+    workspace = tmp_path / "ws"
+    run_local(photos, workspace, *extractors(COLORS))
+    before, _ = matrix(workspace, COLORS)
+    run_local(photos, workspace, *extractors(COLORS), "fingerprint.storage=float16")
+    after, failed = matrix(workspace, COLORS)
+    assert failed == 1
+    np.testing.assert_array_equal(after, before.astype(np.float16).astype(np.float32))
+    rows = tables(workspace, *extractors(COLORS))["fingerprints"]["2024-01-01"]
+    assert rows["vector"].type.value_type == pa.float16()
+    written = files(workspace)
+    run_local(photos, workspace, *extractors(COLORS), "fingerprint.storage=float16", make_engine=no_engine)
+    assert files(workspace) == written
