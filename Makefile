@@ -53,6 +53,7 @@ lint: $(INSTALLED) ## ruff and mypy --strict
 
 bench: $(INSTALLED) ## Speed: ratios against hand-written loops, side by side in one run; what linking a year costs
 	$(BIN)/python -m tests.bench.bench_fingerprint
+	$(BIN)/python -m tests.bench.bench_extractors
 	$(BIN)/python -m tests.bench.bench_pipeline
 	$(BIN)/python -m tests.bench.bench_clustering
 	$(BIN)/python -m tests.bench.bench_linking

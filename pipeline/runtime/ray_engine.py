@@ -126,7 +126,7 @@ class RayEngine:
             return dataset
         return dataset.map_batches(
             GuardedWorker,
-            fn_constructor_args=(job.worker, "cuda" if self._gpu(job) else "cpu", tally),
+            fn_constructor_args=(job.worker, *self._device(job), tally),
             batch_size=job.rows,
             batch_format="pyarrow",
             max_restarts=-1,
@@ -155,6 +155,10 @@ class RayEngine:
 
     def _gpu(self, job: MapJob) -> bool:
         return job.wants_gpu and self._gpus > 0
+
+    def _device(self, job: MapJob) -> tuple[str, int]:
+        """Where the network runs, and by how many threads images are opened: a GPU's share of the CPUs feeds it."""
+        return ("cuda", max(1, self._cpus // self._gpus)) if self._gpu(job) else ("cpu", 1)
 
     def _reading(self, job: MapJob) -> dict[str, Any]:
         """Of tasks that read and write.

@@ -110,10 +110,12 @@ class GuardedRead:
 
 
 class GuardedWorker:
-    """An actor of a pool: builds its worker once, with one thread (the pool is what uses the cores)."""
+    """An actor of a pool: builds its worker once, with ``threads``: one where the pool is what uses the cores."""
 
-    def __init__(self, build: Callable[..., Callable[[pa.Table], pa.Table]], device: str, tally: Any) -> None:
-        self._build, self._device, self._tally = build, device, tally
+    def __init__(
+        self, build: Callable[..., Callable[[pa.Table], pa.Table]], device: str, threads: int, tally: Any
+    ) -> None:
+        self._build, self._device, self._threads, self._tally = build, device, threads, tally
         self._work: Callable[[pa.Table], pa.Table] | None = None
         tally.enlist.remote(ray.get_runtime_context().current_actor)
 
@@ -122,7 +124,7 @@ class GuardedWorker:
         yield from guarded(self._tally, lambda: [self._apply(rows)])
 
     def _apply(self, rows: pa.Table) -> pa.Table:
-        self._work = self._work or self._build(device=self._device, threads=1)
+        self._work = self._work or self._build(device=self._device, threads=self._threads)
         return self._work(rows)
 
 
