@@ -4,7 +4,6 @@ import ast
 import functools
 import gzip
 import http.server
-import shlex
 import shutil
 import subprocess
 import sys
@@ -269,25 +268,52 @@ def judge(refused: str, proxy: Proxy, seen: Seen) -> str | None:
     return "AccessDenied" if refused == "everything" or seen.path.endswith("/0.jpg") else None
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(shutil.which("unshare") is None, reason="needs namespaces")
-def test_a_run_needs_no_network_at_all(tmp_path: Path) -> None:
-    """In a namespace without any, not even loopback: whatever phones home finds nobody, and nothing minds."""
+OFFLINE = ["unshare", "--net", sys.executable, "-m", "tests.offline"]
+
+
+def can_be_offline(tmp_path: Path) -> bool:
+    if shutil.which("unshare") is None or shutil.which("ip") is None:
+        return False
+    tried = [*OFFLINE, str(tmp_path / "tried"), "true"]
+    return subprocess.run(tried, check=False, capture_output=True, cwd=ROOT).returncode == 0
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("engine", ["local", "ray"])
+def test_nothing_phones_home(engine: str, tmp_path: Path) -> None:
+    """In a namespace whose way out ends in a device that is read: not one packet, and nothing minds.
+
+    Ray asks the machine's own metadata service which cloud this is, also where its usage statistics are off.
+    """
+    if not can_be_offline(tmp_path):
+        pytest.skip("a network namespace and a tun device take privileges that this user does not have")
     made = Collection(tmp_path / "photos")
     made.add(0, "2024-05-01", 0)
-    line = shlex.join([str(BIN / "imagetracks"), *map(str, run_arguments(made.root, tmp_path / "ws"))])
-    if subprocess.run(["unshare", "--net", "true"], check=False, capture_output=True).returncode:
-        pytest.skip("a namespace takes a privilege that this user does not have")
+    words = ["run", "-c", made.root, "-w", tmp_path / "ws", "--engine", engine, "--set", "resources.num_cpus=1"]
+    command = [*OFFLINE, tmp_path / "packets", BIN / "imagetracks", *words]
     done = subprocess.run(
-        ["unshare", "--net", "sh", "-c", line],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env=environment(),
+        command, check=False, capture_output=True, text=True, timeout=400, env=environment(), cwd=ROOT
     )
     assert done.returncode == 0, done.stderr
+    asked = {"169.254.169.254", "metadata.google.internal"} if engine == "ray" else set()
+    assert set((tmp_path / "packets").read_text().split()) <= asked
     assert len(tables(tmp_path / "ws")["tracks"]) == 1
+
+
+@pytest.mark.slow
+def test_a_packet_would_be_seen(tmp_path: Path) -> None:
+    if not can_be_offline(tmp_path):
+        pytest.skip("a network namespace and a tun device take privileges that this user does not have")
+    code = """
+import socket
+socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"x", ("198.51.100.7", 9))
+question = bytes(12) + b"\\x04home\\x07example\\0"
+socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(question, ("198.51.100.8", 53))
+"""
+    command = [*OFFLINE, tmp_path / "packets", sys.executable, "-c", code]
+    subprocess.run(command, check=True, capture_output=True, cwd=ROOT)
+    assert (tmp_path / "packets").read_text().split() == ["198.51.100.7", "home.example"]
 
 
 @pytest.mark.ray

@@ -92,7 +92,7 @@ def test_runs_on_ray_are_stopped_in_each_kind_of_stage(
     slowed = {"DECODE_SLEEP": "0.25", "STAGE_SLEEP": "1"}
     for stage in ("images", "fingerprints", "neighbors", "link"):
         with Killable(collection.root, tmp_path / "ws", settings, environment=slowed) as run:
-            run.until(lambda run=run, stage=stage: run.stage == stage)
+            run.until(lambda run=run, stage=stage: run.stage == stage, 300)
             time.sleep(0.5)
             asked = time.monotonic()
             run.process.send_signal(signal.SIGTERM)

@@ -5,6 +5,7 @@ than some percent (PERFORMANCE.md B), and its graph starts without torch.
 """
 
 import logging
+import os
 import platform
 import warnings
 from collections.abc import Callable
@@ -61,8 +62,10 @@ def make_engine(make_body: MakeNetwork, how: Preprocessing, digest: str, setting
 
 def onnx_engine(graph: bytes, threads: int) -> Engine:
     """Run an exported graph by ONNX Runtime with ``threads`` threads that sleep while they wait."""
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before it is loaded: it reports to its makers
     import onnxruntime as ort
 
+    ort.disable_telemetry_events()
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
