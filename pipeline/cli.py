@@ -1,6 +1,5 @@
 """The command ``imagetracks``."""
 
-import signal
 import sys
 import time
 import traceback
@@ -248,7 +247,7 @@ def main() -> None:
 def guarded(work: Callable[[], object]) -> None:
     """Run ``work``; errors that are meant for a person become messages, a signal to stop an orderly end."""
     from pipeline.failures import explain
-    from pipeline.stopping import Stopped, asked, stoppable
+    from pipeline.stopping import Stopped, asked, stoppable, told
 
     try:
         with stoppable():
@@ -258,15 +257,13 @@ def guarded(work: Callable[[], object]) -> None:
     except BaseException as error:
         number = error.number if isinstance(error, Stopped) else asked()
         if number is not None:  # whatever was raised last, the signal was why
-            name = signal.Signals(number).name
-            goes_on = "what was committed stays and the next run goes on from there"
-            err.print(f"imagetracks: stopped by {name}; {goes_on}", markup=False, soft_wrap=True)
+            err.print(f"imagetracks: {told(number)}", markup=False, soft_wrap=True)
             sys.exit(128 + number)
         if not isinstance(error, Exception):
             raise
-        told = explain(error, "reading or writing")
-        if told is not None:
-            _end_with(told)
+        explained = explain(error, "reading or writing")
+        if explained is not None:
+            _end_with(explained)
         # A bug: all that helps to find it, but what may be secret.
         err.print(redact("".join(traceback.format_exception(error))), markup=False, soft_wrap=True, end="")
         sys.exit(1)
