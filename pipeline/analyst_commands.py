@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from pipeline.cluster_commands import CLUSTER_KINDS, picture_of_clusters
 from pipeline.console import ConfigOption, SetOption, WorkspaceOption, open_context, out, parse_dates
 from pipeline.errors import UserError
 
@@ -14,7 +15,11 @@ EVENTS = ("birth", "continuation", "gap", "split", "merge", "end")
 def picture(
     workspace: WorkspaceOption,
     file: Annotated[Path, typer.Argument(metavar="OUT.png", help="The picture to write; its folder must be there.")],
+    kind: Annotated[
+        str, typer.Option("--kind", help=f"tracks, or of clusters: {', '.join(CLUSTER_KINDS)}.")
+    ] = "tracks",
     dates: Annotated[str | None, typer.Option("--dates", metavar="A:B", help="First and last date to show.")] = None,
+    colour: Annotated[str, typer.Option("--colour", help="Of the map: by cluster or track.")] = "track",
     tracks: Annotated[str | None, typer.Option("--tracks", metavar="ID,…", help="Only these tracks.")] = None,
     events: Annotated[
         str | None, typer.Option("--events", metavar="KIND,…", help="Only tracks with such an event: split, merge, ….")
@@ -29,7 +34,10 @@ def picture(
     config: ConfigOption = None,
     set_: SetOption = None,
 ) -> None:
-    """Draw the tracks: a row a track, a column a date."""
+    """Draw the tracks (a row a track, a column a date), or a date's clusters, their map, their charts."""
+    if kind != "tracks":
+        picture_of_clusters(workspace, file, kind, dates, (page, colour), (config, set_))
+        return
     from pipeline.runtime.gallery import View, draw
 
     kinds = words_of(events)

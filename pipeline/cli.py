@@ -11,6 +11,7 @@ import typer
 
 from pipeline import schemas
 from pipeline.analyst_commands import find, near_duplicates, picture, sql
+from pipeline.cluster_commands import map_, tune, why
 from pipeline.console import ConfigOption, SetOption, WorkspaceOption, err, open_context, out, parse_dates
 from pipeline.errors import ImagetracksError, UserError
 from pipeline.history_commands import changes, diff
@@ -235,8 +236,9 @@ def show_tables(context: "Context") -> None:
     out.print(QUERY.format(tracks=f"{tracks}/date=*/*.parquet"), markup=False, soft_wrap=True)
 
 
-for command in (picture, find, near_duplicates, sql, changes, diff):
+for command in (picture, find, near_duplicates, sql, changes, diff, tune, why):
     app.command()(command)
+app.command("map")(map_)
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ from rich.console import Console
 from pipeline.errors import UserError
 
 if TYPE_CHECKING:
+    from pipeline.config import Config
     from pipeline.runtime.context import Context
 
 out = Console(highlight=False)
@@ -24,15 +25,19 @@ SetOption = Annotated[
 def open_context(workspace: str, config: str | None, overrides: list[str] | None) -> "Context":
     """A context that reads: its engine would be this process, and is never asked for."""
     from pipeline.config import load_config
+
+    return context_of(workspace, load_config(config, overrides or []))
+
+
+def context_of(workspace: str, settings: "Config", engine: str = "local") -> "Context":
+    """A context over a workspace that is there."""
     from pipeline.runtime.context import Context
     from pipeline.runtime.engines import engine_maker
     from pipeline.runtime.progress import reporter_for
     from pipeline.workspace import open_workspace
 
-    settings = load_config(config, overrides or [])
-    return Context(
-        open_workspace(workspace), settings, engine_maker("local", None, settings.resources), reporter_for(out)
-    )
+    make = engine_maker(engine, None, settings.resources)
+    return Context(open_workspace(workspace), settings, make, reporter_for(out))
 
 
 def parse_dates(value: str | None) -> tuple[str | None, str | None]:

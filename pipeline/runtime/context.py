@@ -2,7 +2,8 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -49,6 +50,7 @@ class Context:
     make_engine: Callable[[], Engine]
     reporter: Reporter
     dates: tuple[str | None, str | None] = (None, None)
+    only: frozenset[str] | None = None
     done: Counter[str] = field(default_factory=Counter)
     churn: Counter[str] = field(default_factory=Counter)
     run: str = field(default_factory=lambda: run_name(datetime.now(UTC)))
@@ -96,9 +98,13 @@ class Context:
         return self.workspace.table_uri(table, self._name(table))
 
     def in_window(self, date: str) -> bool:
-        """Whether ``--dates`` takes this date in; both ends belong to it."""
+        """Whether ``--dates`` takes this date in; both ends belong to it, and ``only`` may leave further dates out."""
         first, last = self.dates
-        return (first is None or date >= first) and (last is None or date <= last)
+        return (
+            (self.only is None or date in self.only)
+            and (first is None or date >= first)
+            and (last is None or date <= last)
+        )
 
     def _name(self, table: Table) -> str | None:
         names = {
@@ -107,3 +113,17 @@ class Context:
             "clustering": self.config.clustering,
         }
         return names[table.folder]
+
+
+@contextmanager
+def writing(context: Context) -> Iterator[None]:
+    """Around a command's work on a workspace: repair what a killed run left, and close the context at the end."""
+    if context.workspace.left_unclean():
+        context.workspace.sweep()
+    try:
+        yield
+    except BaseException:
+        with suppress(Exception):  # what stopped the work is what is told
+            context.close(clean=False)
+        raise
+    context.close()

@@ -1,0 +1,188 @@
+"""What the pictures of a date's clusters need, read from a workspace."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from PIL import Image
+
+from pipeline import schemas
+from pipeline.errors import UserError
+from pipeline.reports.charts import draw_dendrogram, draw_elbow, draw_silhouettes, draw_trials
+from pipeline.reports.cluster_sheet import draw_sheet, plan_sheet
+from pipeline.reports.map_picture import draw_map, on_paper, side_of, thumbnails
+from pipeline.runtime.context import Context
+from pipeline.runtime.tables import read_dates
+from pipeline.runtime.why import MAX_TREE, tree_of, vectors_of
+from pipeline.schemas import Table
+
+
+@dataclass(frozen=True)
+class ClusterView:
+    """What to draw: the ``page`` of the contact sheet, what ``colours`` the map (cluster or track)."""
+
+    page: int = 1
+    colours: str = "track"
+
+
+def draw_clusters(context: Context, kind: str, file: Path, view: ClusterView) -> None:
+    """Draw one of ``KINDS`` of the dates in the window into ``file``: of several dates, the one with most clusters.
+
+    Raises:
+        UserError: there is nothing to draw, or the file cannot be written.
+    """
+    if not file.absolute().parent.is_dir():
+        raise UserError(f"cannot write the picture {file}: there is no folder {file.parent}; make it first")
+    picture = KINDS[kind](context, view)
+    try:
+        picture.save(file)
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot write the picture {file}: {error}; give a file like clusters.png") from None
+
+
+def _sheet(context: Context, view: ClusterView) -> Image.Image:
+    date = _date(context)
+    rows = _members(context, date)
+    grouped = rows.group_by("cluster_id", use_threads=False).aggregate([("image_id", "list")])
+    members = zip(grouped["cluster_id"].to_pylist(), grouped["image_id_list"].to_pylist(), strict=True)
+    sheet = plan_sheet(list(members), view.page)
+    return draw_sheet(sheet, _pixels(context, date, sheet.image_ids), _named(date))
+
+
+def _map(context: Context, view: ClusterView) -> Image.Image:
+    places, what = _places(context)
+    places = places.filter(places["x"].is_valid()).sort_by([("date", "ascending"), ("image_id", "ascending")])
+    if not places.num_rows:
+        raise UserError("there is no image with a place on these dates")
+    tracks = read_dates(context, schemas.TRACKS, ("image_id", "cluster_id", "track_id"), context.in_window)
+    of_image = dict(zip(tracks["image_id"].to_pylist(), tracks[f"{view.colours}_id"].to_pylist(), strict=True))
+    names = [of_image.get(image_id) for image_id in places["image_id"].to_pylist()]
+    numbers = {name: number for number, name in enumerate(sorted({name for name in names if name is not None}))}
+    groups = [-1 if name is None else numbers[name] for name in names]
+    at = on_paper(np.stack([places["x"].to_numpy(), places["y"].to_numpy()], axis=1))
+    shown = thumbnails(at, groups, side_of(len(at)))
+    pixels: dict[int, bytes | None] = {}
+    ids, dates = places["image_id"].to_pylist(), places["date"].to_pylist()
+    for date in sorted({dates[row] for row in shown}):
+        found = _pixels(context, date, {ids[row] for row in shown if dates[row] == date})
+        pixels |= {row: found.get(ids[row]) for row in shown if dates[row] == date}
+    title = f"Map of {what}"
+    caption = f"{len(at)} images; what looks alike lies together; colours: {len(numbers)} {view.colours}s"
+    return draw_map(at, groups, pixels, title, caption)
+
+
+def _dendrogram(context: Context, view: ClusterView) -> Image.Image:  # noqa: ARG001
+    date = _date(context)
+    ids, labels, names = _labels(context, date)
+    if len(ids) < 2:
+        raise UserError(f"the dendrogram of {_named(date)} would have {len(ids)} images, expected two at least")
+    return draw_dendrogram(_tree(context, date, ids), labels, names, _named(date))
+
+
+def _elbow(context: Context, view: ClusterView) -> Image.Image:  # noqa: ARG001
+    date = _date(context)
+    return draw_elbow(_read(context, schemas.TRIALS, date), _named(date))
+
+
+def _silhouettes(context: Context, view: ClusterView) -> Image.Image:  # noqa: ARG001
+    date = _date(context)
+    rows = _members(context, date)
+    grouped = rows.group_by("cluster_id", use_threads=False).aggregate([("silhouette", "list")])
+    values = [
+        np.array([np.nan if v is None else v for v in one], dtype=np.float64)
+        for one in grouped["silhouette_list"].to_pylist()
+    ]
+    order = sorted(range(len(values)), key=lambda place: (-len(values[place]), place))
+    names = grouped["cluster_id"].to_pylist()
+    trials = _read(context, schemas.TRIALS, date)
+    return draw_silhouettes([values[at] for at in order], [names[at] for at in order], trials, _named(date))
+
+
+def _trials(context: Context, view: ClusterView) -> Image.Image:  # noqa: ARG001
+    date = _date(context)
+    return draw_trials(_read(context, schemas.TRIALS, date), _named(date))
+
+
+KINDS: dict[str, Callable[[Context, ClusterView], Image.Image]] = {
+    "clusters": _sheet,
+    "map": _map,
+    "dendrogram": _dendrogram,
+    "elbow": _elbow,
+    "silhouette": _silhouettes,
+    "trials": _trials,
+}
+"""Kind of picture -> how it is made."""
+
+
+def _date(context: Context) -> str:
+    """The date in the window with the most clusters, the latest of equals."""
+    clusters = context.store(schemas.CLUSTERS).partitions
+    found = [(manifest.rows, date) for date, manifest in clusters.items() if context.in_window(date) and manifest.rows]
+    if not found:
+        raise UserError("there is no cluster to draw: run `imagetracks run` first, or give other --dates")
+    return max(found)[1]
+
+
+def _members(context: Context, date: str) -> pa.Table:
+    """``assignments`` of the clustered images, the nearest to its cluster's center first."""
+    rows = _read(context, schemas.ASSIGNMENTS, date)
+    order = [("cluster_id", "ascending"), ("similarity_to_center", "descending"), ("image_id", "ascending")]
+    return rows.filter(rows["cluster_id"].is_valid()).sort_by(order)
+
+
+def _labels(context: Context, date: str) -> tuple[list[str], npt.NDArray[np.int64], list[str]]:
+    """Images by id, the cluster of each as a number, and the clusters' names, the largest first."""
+    rows = _members(context, date).sort_by("image_id")
+    counted = rows["cluster_id"].value_counts().to_pylist()
+    names = [one["values"] for one in sorted(counted, key=lambda one: (-one["counts"], one["values"]))]
+    place = pc.index_in(rows["cluster_id"], value_set=pa.array(names, pa.string()))
+    return rows["image_id"].to_pylist(), place.to_numpy().astype(np.int64), names
+
+
+def _tree(context: Context, date: str, ids: list[str]) -> npt.NDArray[np.float64]:
+    """Average linkage of the date's vectors."""
+    if len(ids) > MAX_TREE:
+        raise UserError(
+            f"{_named(date)} has {len(ids)} images and no dendrogram; expected {MAX_TREE} at most\n"
+            "set cluster.method=agglomerative, which writes one, or choose a smaller date with --dates"
+        )
+    return tree_of(vectors_of(context, date)[1])
+
+
+def _places(context: Context) -> tuple[pa.Table, str]:
+    """The map of the one date asked for, or that of the collection; and what it is of."""
+    dates = [date for date in context.store(schemas.MAP).partitions if context.in_window(date)]
+    columns = ("image_id", "x", "y")
+    if len(dates) == 1:
+        return read_dates(context, schemas.MAP, columns, dates.__contains__), _named(dates[0])
+    if context.store(schemas.COLLECTION_MAP).partitions:
+        return read_dates(context, schemas.COLLECTION_MAP, columns, context.in_window), "the collection"
+    if dates:
+        largest = max(dates, key=lambda date: context.store(schemas.MAP).partitions[date].rows)
+        return read_dates(context, schemas.MAP, columns, largest.__eq__), _named(largest)
+    raise UserError(
+        "there is no map: `imagetracks map` makes one of the collection, a run with map.method=umap one of each date"
+    )
+
+
+def _pixels(context: Context, date: str, ids: set[str]) -> dict[str, bytes | None]:
+    store = context.store(schemas.IMAGES)
+    wanted = pa.array(sorted(ids), pa.string())
+    pixels: dict[str, bytes | None] = {}
+    for _, rows in store.scan(date, store.partitions[date], ("image_id", "pixels"), 1024):
+        found = rows.filter(pc.is_in(rows["image_id"], value_set=wanted))
+        pixels.update(zip(found["image_id"].to_pylist(), found["pixels"].to_pylist(), strict=True))
+    return pixels
+
+
+def _read(context: Context, table: Table, date: str) -> pa.Table:
+    store = context.store(table)
+    return store.read(date, None, store.partitions[date])
+
+
+def _named(date: str) -> str:
+    return "the undated images" if date == schemas.UNDATED else date
