@@ -170,4 +170,4 @@ def _number(value: float | None) -> str:
 
 
 def _short(name: str | None) -> str:
-    return "none" if name is None else name[:8]
+    return "none" if name is None else name if len(name) < 20 else name[:8]  # a track's published id is short

@@ -144,7 +144,11 @@ def _labels(context: Context, date: str) -> tuple[list[str], npt.NDArray[np.int6
 
 
 def _tree(context: Context, date: str, ids: list[str]) -> npt.NDArray[np.float64]:
-    """Average linkage of the date's vectors."""
+    """The date's tree as it was written, else average linkage of its vectors."""
+    written = context.store(schemas.LINKAGE).partitions.get(date)
+    if written is not None:
+        rows = context.store(schemas.LINKAGE).read(date, None, written)
+        return np.stack([rows[name].to_numpy() for name in ("left", "right", "height", "num_images")], axis=1)
     if len(ids) > MAX_TREE:
         raise UserError(
             f"{_named(date)} has {len(ids)} images and no dendrogram; expected {MAX_TREE} at most\n"

@@ -10,7 +10,7 @@ from pipeline.runtime.context import Context, writing
 from pipeline.runtime.fit import run_projection
 from pipeline.runtime.steps import run_stage
 from pipeline.runtime.tables import read_dates
-from pipeline.stages.catalog import CLUSTER, DATE_STAGES
+from pipeline.stages.catalog import CLUSTER, UNNAMED_STAGES
 from pipeline.stages.choose import ChooseParams
 
 DEFAULT = ChooseParams(
@@ -52,7 +52,7 @@ def tune(context: Context) -> list[Tried]:
         context.only = frozenset(evenly(dates))
     with writing(context):
         run_projection(context)
-        for stage in DATE_STAGES[: DATE_STAGES.index(CLUSTER) + 1]:
+        for stage in UNNAMED_STAGES[: UNNAMED_STAGES.index(CLUSTER) + 1]:
             run_stage(context, stage)
     return over_dates(read_dates(context, schemas.TRIALS, schemas.TRIALS.names, context.in_window))
 

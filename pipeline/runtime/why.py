@@ -14,7 +14,7 @@ from pipeline.errors import UserError
 from pipeline.reports.why import OnOneDate, OverDates, Row, Seen, explain
 from pipeline.runtime.context import Context
 from pipeline.runtime.tables import read_dates
-from pipeline.stages.cluster import graph_of
+from pipeline.stages.date_tables import graph_of
 from pipeline.stages.projection import apply
 
 Float32s = npt.NDArray[np.float32]
@@ -110,7 +110,10 @@ def _in_the_tree(
     from pipeline.compute.cuts import joining_height, top_height, whole_branches
 
     inputs = context.store(schemas.ASSIGNMENTS).partitions[first.date].inputs
-    average = inputs.get("cluster.method") == '"auto"' or inputs.get("cluster.linkage") == '"average"'
+    average = inputs.get("cluster.method") == '"auto"' or (
+        (inputs.get("cluster.linkage"), inputs.get("cluster.metric")) == ('"average"', '"cosine"')
+    )
+    average = average and first.date not in context.store(schemas.COORDINATES).partitions  # those are of content alone
     if not average or not 2 <= len(vectors) <= MAX_TREE:
         return None, (None, None)
     clustered = rows.filter(rows["cluster_id"].is_valid()).sort_by("image_id")["cluster_id"]

@@ -49,7 +49,7 @@ def task_of(
     from pipeline.compute.task import ClusteringTask
 
     ids, vectors, unit = seen(tables.model, tables.fingerprints, tables.coordinates)
-    found, similarities = _graph(ids, tables.neighbors)
+    found, similarities = graph_of(ids, tables.neighbors)
     settings, tree, hours = settings_of(params), _tree(tables.linkage), _hours(tables.images, ids)
     return ids, ClusteringTask(vectors, found, similarities, settings, threads, gpu, unit, hours, tree)
 
@@ -97,7 +97,7 @@ def _hours(images: pa.Table | None, ids: Sequence[str]) -> npt.NDArray[np.float6
     return np.asarray(times[_positions(pa.chunked_array([pa.array(ids, pa.string())]), images["image_id"])] / 3.6e9)
 
 
-def _graph(image_ids: Sequence[str], neighbors: pa.Table) -> tuple[Int64s, Float32s]:
+def graph_of(image_ids: Sequence[str], neighbors: pa.Table) -> tuple[Int64s, Float32s]:
     """Turn the edges into arrays (n, k) of row numbers and similarities, by rank; -1 where there is no edge."""
     ids = pa.array(image_ids, type=pa.string())
     rows = _positions(neighbors["image_id"], ids)
