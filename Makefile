@@ -58,9 +58,10 @@ bench: $(INSTALLED) ## Speed: ratios against hand-written loops, side by side in
 	$(BIN)/python -m tests.bench.bench_clustering
 	$(BIN)/python -m tests.bench.bench_linking
 
-bench-quality: $(INSTALLED) ## Quality: tracks and clusters beside baselines, on all sets and simulated worlds (FULL=1: 20 000 decisions each)
+bench-quality: $(INSTALLED) ## Quality: tracks and clusters beside baselines, on all sets and simulated worlds (FULL=1: 20 000 decisions each, every extractor x reduction x method)
 	$(BIN)/python -m tests.bench.quality
 	$(BIN)/python -m tests.bench.bench_clusterers
+	$(BIN)/python -m tests.bench.bench_published
 
 lock: ## Pin what is installed in .venv
 	$(BIN)/python infra/lock.py > infra/requirements.lock.new && mv infra/requirements.lock.new infra/requirements.lock
