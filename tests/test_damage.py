@@ -9,7 +9,7 @@ import pytest
 from pipeline.cli import app, guarded
 from pipeline.errors import DamagedError
 from pipeline.runtime.tables import read_dates
-from pipeline.schemas import TABLES, Table
+from pipeline.schemas import FINGERPRINTS, TABLES, Table
 from tests.collections import small
 from tests.runtime.runs import files, open_read, run_local, tables
 
@@ -162,4 +162,4 @@ def test_reading_a_damaged_part_says_so(
     assert "part-" in said(capfd, "picture", "-w", workspace, workspace.parent / "x.png")
     assert "part-" in said(capfd, *run_arguments(whole, workspace), "--set", "projection.dimensions=8")
     with pytest.raises(DamagedError):
-        read_dates(open_read(workspace), TABLES[1], TABLES[1].names)
+        read_dates(open_read(workspace), FINGERPRINTS, FINGERPRINTS.names)
