@@ -82,7 +82,7 @@ CASES: dict[str, tuple[list[str], Callable[[Patch], None], dict[str, str]]] = {
     "extractor": ([], other_preprocessing, {"fingerprints": "extractor changed"}),
     "version of ingest": ([], ingest_version, {"images": "version 3 -> 7", "fingerprints": "waits for images"}),
     "version of fingerprints": ([], fingerprints_version, {"fingerprints": "version 1 -> 7"}),
-    "version of fit": ([], fit_version, {"projection": "version 1 -> 7", "neighbors": "waits for projection"}),
+    "version of fit": ([], fit_version, {"projection": "version 2 -> 7", "neighbors": "waits for projection"}),
     "version of cluster": (
         [],
         cluster_version,
