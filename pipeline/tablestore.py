@@ -14,12 +14,12 @@ import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import Any
 
 import pyarrow as pa
 
-from pipeline.digests import digest
+from pipeline.commits import Manifest, manifest_of
 from pipeline.errors import BusyError, CommitError, DamagedError, damaged
 from pipeline.parts import Part, Staged, is_as_written, open_part, put_part, read_part, stage_parts
 from pipeline.schemas import Table
@@ -36,34 +36,6 @@ _FOR_EVER = math.inf
 
 _NOT_OURS = (ValueError, TypeError, KeyError, AttributeError)
 """What comes of taking anything else for a head or a manifest."""
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """A committed partition: its parts, what it was computed from, and what it holds.
-
-    ``inputs``: name -> value or digest: the stage's version, its parameters, the contents it read.  ``content``: a
-    digest a column.  ``failed``: reason -> rows.
-    """
-
-    inputs: Mapping[str, str]
-    parts: tuple[Part, ...]
-    content: Mapping[str, str]
-    failed: Mapping[str, int] = field(default_factory=dict)
-
-    @property
-    def digest(self) -> str:
-        """One digest of all inputs: the partition is up to date while it is what a new run would compute."""
-        return digest(dict(self.inputs))
-
-    @property
-    def rows(self) -> int:
-        """Rows of the partition."""
-        return sum(part.rows for part in self.parts)
-
-    def content_of(self, columns: Sequence[str]) -> dict[str, str | None]:
-        """Digests of some columns' values: what a stage that reads just these depends on."""
-        return {name: self.content.get(name) for name in columns}
 
 
 _Head = tuple[dict[str, Manifest], dict[str, Any]]
@@ -151,7 +123,7 @@ class TableStore:
         """
         path = f"{self.folder(partition)}/{_MANIFEST}"
         try:
-            return _manifest(json.loads(self.filesystem.cat_file(path)))
+            return manifest_of(json.loads(self.filesystem.cat_file(path)))
         except FileNotFoundError:
             raise KeyError(f"{self.table.name}: partition {partition} is not committed") from None
         except _NOT_OURS as error:
@@ -350,7 +322,7 @@ class TableStore:
         path = f"{self.root}/{_HEAD}"
         try:
             head = json.loads(self.filesystem.cat_file(path))
-            partitions = {name: _manifest(one) for name, one in head["partitions"].items()}
+            partitions = {name: manifest_of(one) for name, one in head["partitions"].items()}
             return dict(sorted(partitions.items())), dict(head["extra"])
         except FileNotFoundError:
             return None
@@ -408,11 +380,6 @@ class TableStore:
         for path, recursive in ((f"{folder}/{_MANIFEST}", False), (folder, True)):
             with suppress(FileNotFoundError):
                 self.filesystem.rm(path, recursive=recursive)
-
-
-def _manifest(value: Mapping[str, Any]) -> Manifest:
-    parts = tuple(Part(**part) for part in value["parts"])
-    return Manifest(dict(value["inputs"]), parts, dict(value["content"]), dict(value["failed"]))
 
 
 def _json(value: Any) -> bytes:

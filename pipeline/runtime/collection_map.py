@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from pipeline import schemas
+from pipeline.commits import Manifest
 from pipeline.digests import digest
 from pipeline.errors import UserError
 from pipeline.parts import Staged
@@ -13,7 +14,7 @@ from pipeline.runtime.context import Context
 from pipeline.runtime.engine import Call
 from pipeline.runtime.staleness import parameters, why_stale
 from pipeline.stages.map import MapParams, map_images, split
-from pipeline.tablestore import Manifest, TableStore
+from pipeline.tablestore import TableStore
 
 VERSION = 1
 

@@ -12,6 +12,7 @@ from functools import partial
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.commits import Manifest
 from pipeline.compute.reasons import Reason
 from pipeline.digests import digest
 from pipeline.parts import Staged, read_rows, read_where
@@ -30,7 +31,7 @@ from pipeline.stages.fingerprint import (
     extractor_inputs,
     pixels_keys,
 )
-from pipeline.tablestore import Manifest, TableStore
+from pipeline.tablestore import TableStore
 
 VERSION = 1
 

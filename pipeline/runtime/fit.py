@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.commits import Manifest
 from pipeline.digests import digest
 from pipeline.parts import Staged
 from pipeline.runtime.context import Context
@@ -20,7 +21,7 @@ from pipeline.runtime.fingerprints import makers
 from pipeline.runtime.staleness import parameters, why_stale
 from pipeline.schemas import FINGERPRINTS, PROJECTION
 from pipeline.stages.projection import ProjectionParams, fit, needs_refit, select_sample
-from pipeline.tablestore import Manifest, TableStore
+from pipeline.tablestore import TableStore
 
 VERSION = 2
 

@@ -13,9 +13,10 @@ from itertools import pairwise
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.commits import Manifest
 from pipeline.parts import read_where
 from pipeline.runtime.engine import Fragment
-from pipeline.tablestore import Manifest, TableStore
+from pipeline.tablestore import TableStore
 
 _ID_DIGITS = 8
 """Leading hex digits by which ids are cut into ranges."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from pipeline import schemas
+from pipeline.commits import Manifest
 from pipeline.digests import digest
 from pipeline.parts import Staged
 from pipeline.runtime.context import Context
@@ -25,7 +26,7 @@ from pipeline.schemas import Table
 from pipeline.stages import naming
 from pipeline.stages.catalog import TRACKS
 from pipeline.stages.naming import Naming, NamingParams
-from pipeline.tablestore import Manifest, TableStore
+from pipeline.tablestore import TableStore
 
 VERSION = 1
 TABLES = (schemas.ALIASES, schemas.CHANGES, schemas.REGISTRY)

@@ -3,8 +3,8 @@
 import json
 from collections.abc import Mapping
 
+from pipeline.commits import Manifest
 from pipeline.params import Params
-from pipeline.tablestore import Manifest
 
 
 def parameters(section: str | None, params: Params | None, leave_out: frozenset[str] = frozenset()) -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline import schemas
+from pipeline.commits import Manifest
 from pipeline.digests import digest
 from pipeline.params import Params
 from pipeline.parts import Staged
@@ -16,7 +17,7 @@ from pipeline.runtime.engine import Call
 from pipeline.runtime.staleness import parameters, why_stale
 from pipeline.schemas import Table
 from pipeline.stages.catalog import Read, Stage
-from pipeline.tablestore import Manifest, TableStore
+from pipeline.tablestore import TableStore
 
 CURRENT = "current"
 """The one partition of a table that is not parted by date."""

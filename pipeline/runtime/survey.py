@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import schemas
+from pipeline.commits import Manifest
 from pipeline.digests import content_digests
 from pipeline.reports.summary import PartitionStatus, RunSummary
 from pipeline.runtime.context import Context
@@ -22,7 +23,7 @@ from pipeline.schemas import Table
 from pipeline.stages.catalog import NAMED_STAGES, UNNAMED_STAGES, Stage
 from pipeline.stages.fingerprint import FingerprintParams, extractor_folder
 from pipeline.stages.ingest import UNREADABLE
-from pipeline.tablestore import Manifest, TableStore
+from pipeline.tablestore import TableStore
 
 
 def summarize(context: Context, seconds: float | None = None) -> RunSummary:

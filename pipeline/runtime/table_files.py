@@ -54,6 +54,8 @@ def read_tables(uri: str, named: str, as_text: Sequence[str]) -> pa.Table:
 
 
 def _paths(filesystem: FileSystem, path: str) -> list[str]:
+    if urlsplit(path).scheme in ("http", "https"):
+        return [path]  # the web has no folders, and what signs an address may hold any sign
     folder, _, name = path.rpartition("/")
     if "*" in name:
         wanted = name

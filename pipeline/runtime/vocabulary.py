@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.commits import Manifest
 from pipeline.compute import extractors
 from pipeline.parts import Staged, read_where
 from pipeline.runtime.context import Context
@@ -18,7 +19,7 @@ from pipeline.schemas import IMAGES, VOCABULARY
 from pipeline.stages.fingerprint import FingerprintParams, extractor_folder
 from pipeline.stages.projection import select_sample
 from pipeline.stages.vocabulary import SAMPLE, fit_vocabulary, words_of
-from pipeline.tablestore import Manifest, TableStore
+from pipeline.tablestore import TableStore
 
 VERSION = 1
 

@@ -6,7 +6,6 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.compute import extractors
-from pipeline.compute.decoding import open_pixels
 from pipeline.compute.extractors import bag_of_sift
 from pipeline.compute.reasons import Flaw
 from pipeline.schemas import VOCABULARY
@@ -46,6 +45,7 @@ def words_of(model: pa.Table) -> bag_of_sift.Words:
 
 
 def _descriptors(data: bytes, spec: extractors.ExtractorSpec) -> bag_of_sift.Words:
+    from pipeline.compute.decoding import open_pixels
     from pipeline.compute.extractors.preprocessing import prepare
 
     try:
