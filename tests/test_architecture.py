@@ -19,7 +19,18 @@ ALLOWED = {
     "stages": {"stages", "compute", "schemas", "errors", "params"},
     "reports": {"reports", "compute", "schemas", "errors", "stages", "field_types", "plain_yaml"},
     "sample": {"sample", "errors"},
-    "runtime": {*PACKAGES, "config", "workspace", "tablestore", "parts", "storage", "digests", "schemas", "errors"}
+    "runtime": {
+        *PACKAGES,
+        "config",
+        "workspace",
+        "commits",
+        "tablestore",
+        "parts",
+        "storage",
+        "digests",
+        "schemas",
+        "errors",
+    }
     | {"params", "resources", "failures", "stopping"},
 }
 

@@ -228,7 +228,7 @@ def test_a_signed_manifest_is_read_once_and_its_signature_not_shown(web: tuple[s
     found = read_manifest(f"http://u:{PLANTED}@{host}/{name}{signed}", SourceParams())
     assert found.places == ["0.jpg", "1.jpg"]
     for wrong in (f"http://u:{PLANTED}@{host}/none.csv{signed}", f"http://u:{PLANTED}@{host}/0.jpg{signed}"):
-        with pytest.raises(UserError, match=r"there is no manifest|has the suffix \.jpg") as caught:
+        with pytest.raises(UserError, match=r"there is nothing at the manifest|has the suffix \.jpg") as caught:
             read_manifest(wrong, SourceParams())
         assert PLANTED not in str(caught.value)
     (made.root / "c.yaml").write_text("link: {max_gap: 3}\n")

@@ -73,7 +73,7 @@ def _read(data: bytes, path: str, named: str, as_text: Sequence[str]) -> pa.Tabl
     if suffix not in _READERS:
         raise UserError(f"{named} has the suffix .{suffix}\nexpected one of {_suffixes()}, perhaps with .gz after it")
     try:
-        return _READERS[suffix](gzip.decompress(data) if path.endswith(".gz") else data, as_text)
+        return _READERS[suffix](gzip.decompress(data) if _file_name(path).endswith(".gz") else data, as_text)
     except (OSError, ValueError, EOFError, zlib.error) as error:  # Arrow's errors are ValueErrors
         raise UserError(
             f"cannot read {named}: {redact(' '.join(str(error).split()))[:300]}\nexpected {_EXPECTED[suffix]}"
