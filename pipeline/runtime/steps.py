@@ -113,7 +113,11 @@ def plan_date(context: Context, stage: Stage, dates: list[str], index: int) -> W
     sources = {one.name: _source(context, one, dates, index) for one in read}
     for one in read:
         needed = not one.optional and one.where in ("same", "model", "names")
-        if needed and not sources[one.name].partitions and _wanted(context, one, dates, index):
+        if (
+            needed
+            and not sources[one.name].partitions
+            and (one.where == "model" or _wanted(context, one, dates, index))
+        ):
             return None
     inputs = {"version": str(stage.version), **_parameters(context, stage)}
     inputs.update({name: digest(source.digest()) for name, source in sources.items()})
