@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
+
+from pipeline.compute.bipartite import connected
 
 Bools = npt.NDArray[np.bool_]
 Doubles = npt.NDArray[np.float64]
@@ -36,12 +36,8 @@ def subjects(num: int, same: Sequence[Pair], different: Sequence[Pair]) -> Ints:
         ContradictionError: two of one label are different; it holds the place of that pair in ``different``, and the
             places in ``same`` of the shortest chain between the two.
     """
-    if not same:
-        label = np.arange(num, dtype=np.int64)
-    else:
-        one, other = np.array(same).T
-        graph = coo_array((np.ones(len(same)), (one, other)), shape=(num, num))
-        label = connected_components(graph, directed=False)[1].astype(np.int64)
+    one, other = np.array(same, dtype=np.int64).reshape(-1, 2).T
+    label = connected(num, one, other)
     for place, (a, b) in enumerate(different):
         if label[a] == label[b]:
             raise ContradictionError(place, _chain(same, a, b))
@@ -102,9 +98,7 @@ def _merged(labels: Ints, together: Ints) -> Ints:
     known = np.flatnonzero(together >= 0)
     size = int(labels.max(initial=-1)) + 1
     nodes = size + (int(together.max(initial=-1)) + 1)
-    graph = coo_array((np.ones(len(known)), (labels[known], size + together[known])), shape=(nodes, nodes))
-    group = connected_components(graph, directed=False)[1]
-    return np.asarray(group[labels], dtype=np.int64)
+    return connected(nodes, labels[known], size + together[known])[labels]
 
 
 def _parted(vectors: Floats, members: Ints, bonds: Bonds, apart: Sequence[Pair]) -> Ints:

@@ -6,9 +6,8 @@ Ristani et al., "Performance measures and a data set for multi-target, multi-cam
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components, min_weight_full_bipartite_matching
 
+from pipeline.compute.bipartite import edge_parts, heaviest
 from pipeline.compute.scoring.contingency import Contingency, Ints
 
 DENSE_CELLS = 1 << 18
@@ -28,8 +27,8 @@ def max_weight_matching(table: Contingency) -> Ints:
     """
     taken, left = _take_dominant(table)
     found = [taken]
-    for cells in _components(table, left):
-        found.append(_solve(table, cells))
+    for part in edge_parts(table.row[left], table.column[left]):
+        found.append(_solve(table, left[part]))
     return np.sort(np.concatenate(found))
 
 
@@ -82,49 +81,15 @@ def _one_a_line(row: Ints, column: Ints, dominant: Bools) -> Ints:
     return cells[np.unique(column[cells], return_index=True)[1]]
 
 
-def _components(table: Contingency, cells: Ints) -> list[Ints]:
-    """Split cells into the connected components of the graph of their rows and columns."""
-    if not cells.size:
-        return []
-    rows, row = np.unique(table.row[cells], return_inverse=True)
-    columns, column = np.unique(table.column[cells], return_inverse=True)
-    size = len(rows) + len(columns)
-    graph = coo_array((np.ones(len(cells)), (row, column + len(rows))), shape=(size, size))
-    label = connected_components(graph.tocsr(), directed=False)[1][row]
-    order = np.argsort(label, kind="stable")
-    return [cells[part] for part in np.split(order, np.flatnonzero(np.diff(label[order])) + 1)]
-
-
 def _solve(table: Contingency, cells: Ints) -> Ints:
     rows, row = np.unique(table.row[cells], return_inverse=True)
     columns, column = np.unique(table.column[cells], return_inverse=True)
     shape = (len(rows), len(columns))
     if shape[0] * shape[1] > DENSE_CELLS:
-        return cells[_solve_sparse(row, column, table.count[cells], shape)]
+        shorter, longer = (row, column) if shape[0] <= shape[1] else (column, row)
+        return cells[heaviest(shorter, longer, table.count[cells])]
     weights = np.zeros(shape)
     weights[row, column] = table.count[cells]
     chosen = np.zeros(shape, bool)
     chosen[linear_sum_assignment(weights, maximize=True)] = True
     return cells[chosen[row, column]]
-
-
-def _solve_sparse(row: Ints, column: Ints, count: Ints, shape: tuple[int, int]) -> Ints:
-    """Match the shorter side in full, each of its members with a partner of its own (weight 0) to fall back on.
-
-    SciPy's algorithm takes an explicit 0 for a missing cell; adding 1 to every cell changes the sum of every full
-    matching alike.
-    """
-    if shape[0] > shape[1]:
-        row, column, shape = column, row, (shape[1], shape[0])
-    members = np.arange(shape[0])
-    weights = coo_array(
-        (
-            np.concatenate([count + 1.0, np.ones(shape[0])]),
-            (np.concatenate([row, members]), np.concatenate([column, members + shape[1]])),
-        ),
-        shape=(shape[0], shape[1] + shape[0]),
-    )
-    matched_row, matched_column = min_weight_full_bipartite_matching(weights.tocsr(), maximize=True)
-    partner = np.full(shape[0], -1)
-    partner[matched_row] = matched_column
-    return np.flatnonzero(partner[row] == column)
