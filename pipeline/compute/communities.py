@@ -2,12 +2,10 @@
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import minimum_spanning_tree
 
 from pipeline.compute.graphs import mutual_edges
 from pipeline.compute.task import FLOAT_SLACK, ClusteringTask
-from pipeline.compute.trees import labels_of, tree_of_forest
+from pipeline.compute.trees import labels_of, single_linkage
 from pipeline.errors import UserError
 
 Int64s = npt.NDArray[np.int64]
@@ -34,8 +32,8 @@ def leiden(task: ClusteringTask) -> Int64s:
             "cluster.method leiden needs the packages igraph and leidenalg (GPL), which are not installed\n"
             "install imagetracks[leiden], or choose another method"
         ) from None
-    count, group, edges, weights = _graph(task, 0.0)
-    graph = igraph.Graph(n=count, edges=edges, edge_attrs={"weight": weights})
+    points, group, edges, weights = _graph(task, 0.0)
+    graph = igraph.Graph(n=len(points), edges=edges, edge_attrs={"weight": weights})
     found = leidenalg.find_partition(
         graph,
         leidenalg.RBConfigurationVertexPartition,
@@ -55,13 +53,13 @@ def chinese_whispers(task: ClusteringTask) -> Int64s:
     """
     import dlib
 
-    count, group, edges, weights = _graph(task, -1.0)
+    points, group, edges, weights = _graph(task, -1.0)
     if len(edges) > _WHISPERS_AT_MOST:
         raise UserError(
             f"cluster.method chinese_whispers: {len(edges)} edges on a date, expected at most {_WHISPERS_AT_MOST}\n"
             "use leiden or auto on dates of this size, or raise cluster.similarity"
         )
-    alone = [(i, i, 0.0) for i in range(count)]  # a point without an edge is unknown to dlib
+    alone = [(i, i, 0.0) for i in range(len(points))]  # a point without an edge is unknown to dlib
     pairs = [(i, j, float(weight)) for (i, j), weight in zip(edges.tolist(), weights, strict=True)]
     return np.asarray(dlib.chinese_whispers(alone + pairs), dtype=np.int64)[group]
 
@@ -72,11 +70,8 @@ def components(task: ClusteringTask) -> Int64s:
     A guard against chaining: a component whose pairs of images are on average less similar than ``similarity`` loses
     its weakest edges until no part is.
     """
-    points, group = task.points()
-    count, _, edges, weights = _graph(task, -1.0)
-    distance = np.maximum(1.0 - weights.astype(np.float64), 1e-12)
-    forest = minimum_spanning_tree(coo_array((distance, tuple(edges.T)), (count, count)).tocsr()).tocoo()
-    tree = tree_of_forest(count, np.stack(forest.coords, axis=1).astype(np.int64), forest.data)
+    points, group, edges, weights = _graph(task, -1.0)
+    tree = single_linkage(len(points), edges, 1.0 - weights.astype(np.float64))
     least = task.settings.similarity if task.settings.similarity is not None else -1.0
     whole = mean_similarities(tree, points) >= least - FLOAT_SLACK
     return labels_of(tree, whole & np.isfinite(tree[:, 2]))[group]
@@ -98,10 +93,10 @@ def mean_similarities(tree: Float64s, points: Float32s) -> Float64s:
     return found
 
 
-def _graph(task: ClusteringTask, least: float) -> tuple[int, Int64s, Int64s, Float32s]:
-    """Number of points, each row's point, and the mutual edges of at least ``similarity``, or ``least``."""
+def _graph(task: ClusteringTask, least: float) -> tuple[Float32s, Int64s, Int64s, Float32s]:
+    """The points, each row's point, and the mutual edges of at least ``similarity``, or ``least``."""
     points, group = task.points()
     edges, weights = mutual_edges(task.neighbors, task.similarities, group)
     wanted = task.settings.similarity if task.settings.similarity is not None else least
     kept = weights >= wanted - FLOAT_SLACK
-    return len(points), group, edges[kept], weights[kept]
+    return points, group, edges[kept], weights[kept]

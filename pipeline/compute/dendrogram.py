@@ -12,13 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import minimum_spanning_tree
 
 from pipeline.compute.graphs import distinct_pairs, union_edges
 from pipeline.compute.knn import Search, neighbor_graph
 from pipeline.compute.task import Linkage
-from pipeline.compute.trees import sizes_below, tree_of_forest
+from pipeline.compute.trees import single_linkage, sizes_below
 
 Int64s = npt.NDArray[np.int64]
 Float32s = npt.NDArray[np.float32]
@@ -140,9 +138,7 @@ def grow_tree(points: Float32s, sizes: Int64s, edges: Int64s, search: Search, li
 def _merge_forest(clusters: _Clusters, edges: Int64s, merges: _Merges) -> Int64s:
     """Merge along the graph's minimum spanning tree; no edge is left."""
     count = len(clusters.sums)
-    distance = np.maximum(1.0 - clusters.closeness(edges), 1e-12)  # SciPy's sparse graphs take 0 for no edge
-    forest = minimum_spanning_tree(coo_array((distance, tuple(edges.T)), (count, count)).tocsr()).tocoo()
-    lines = tree_of_forest(count, np.stack(forest.coords, axis=1).astype(np.int64), forest.data)
+    lines = single_linkage(count, edges, 1.0 - clusters.closeness(edges))
     lines = lines[np.isfinite(lines[:, 2])]
     where = list(range(count))  # of each number in the tree, the place of its sum
     for left, right, height, _ in lines.tolist():

@@ -6,6 +6,8 @@ line that made the part), its height, and the number of points below; heights do
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import minimum_spanning_tree
 
 Int64s = npt.NDArray[np.int64]
 Float64s = npt.NDArray[np.float64]
@@ -40,6 +42,17 @@ def expand(tree: Float64s, group: Int64s) -> Float64s:
     out[doubles:, 2] = tree[:, 2]
     out[:, 3] = sizes_below(out)
     return out
+
+
+def single_linkage(count: int, edges: Int64s, distances: Float64s) -> Float64s:
+    """The tree that joins ``count`` points along the minimum spanning forest of ``edges`` (m, 2); the rest at infinity.
+
+    Returns:
+        SciPy's form (count - 1, 4); distances below 1e-12 count as that.
+    """
+    distances = np.maximum(distances, 1e-12)  # SciPy's sparse graphs take 0 for no edge
+    forest = minimum_spanning_tree(coo_array((distances, tuple(edges.T)), (count, count)).tocsr()).tocoo()
+    return tree_of_forest(count, np.stack(forest.coords, axis=1).astype(np.int64), forest.data)
 
 
 def tree_of_forest(count: int, edges: Int64s, heights: Float64s) -> Float64s:
