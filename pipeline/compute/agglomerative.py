@@ -27,10 +27,10 @@ def agglomerative(task: ClusteringTask) -> Int64s:
     Equal rows are labelled alike, so there are at most as many clusters as distinct rows.
     """
     _, group = task.points()
-    return cut(task.tree or grow(task, group), task.settings, group)
+    return cut(task.tree or grow(task), task.settings, group)
 
 
-def grow(task: ClusteringTask, group: Int64s) -> Tree:
+def grow(task: ClusteringTask) -> Tree:
     """Merge everything: from all pairs up to ``dense_below`` rows, above along the neighbour graph.
 
     Raises:
@@ -46,7 +46,7 @@ def grow(task: ClusteringTask, group: Int64s) -> Tree:
         largest = float(distances.max())
         return Tree(linkage(distances, method=settings.linkage), largest)
     needs_all_pairs(settings, size)
-    points, _ = task.points()
+    points, group = task.points()
     sizes = np.bincount(group, minlength=len(points))
     lines = np.zeros((0, 4))
     if len(points) > 1:

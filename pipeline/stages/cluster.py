@@ -43,15 +43,16 @@ def cluster(
     Raises:
         UserError: the method cannot take a date of this size, or needs a package that is not installed.
     """
-    image_ids, content = content_of(tables.model, tables.fingerprints)
     every_id = pa.array(sorted(tables.fingerprints["image_id"].to_pylist()), type=pa.string())
-    if not image_ids:
+    if tables.fingerprints["vector"].null_count == tables.fingerprints.num_rows:
+        _, content = content_of(tables.model, tables.fingerprints)
         return _assignments(every_id, {}), CLUSTERS.empty([("center", to_column(content).type)]), TRIALS.empty()
     from pipeline.compute.clustering import NOISE, canonical_labels, noise_alone
     from pipeline.compute.constraints import mend
     from pipeline.compute.describing import describe, exemplars, medoids, silhouettes
 
-    _, task = task_of(tables, params, threads=threads, gpu=gpu)
+    image_ids, task = task_of(tables, params, threads=threads, gpu=gpu)
+    content = task.vectors if task.unit else content_of(tables.model, tables.fingerprints)[1]
     params, trials = _with_what_is_chosen(task, params)
     found = _labels(task, params)
     noise, labels = found == NOISE, noise_alone(found)

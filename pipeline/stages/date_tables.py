@@ -66,7 +66,7 @@ def linkage(tables: DateTables, params: ClusterParams, *, threads: int = 1, gpu:
     tree = Tree(np.zeros((0, 4)), 0.0)
     if tables.fingerprints["vector"].null_count < tables.fingerprints.num_rows:
         _, task = task_of(tables, params, threads=threads, gpu=gpu)
-        tree = grow(task, task.points()[1])
+        tree = grow(task)
     columns = [np.arange(len(tree.lines)), *tree.lines.T, np.full(len(tree.lines), tree.largest)]
     return LINKAGE.check(
         pa.table({c.name: pa.array(values).cast(c.type) for c, values in zip(LINKAGE.columns, columns, strict=True)})
@@ -77,7 +77,7 @@ def settings_of(params: ClusterParams) -> "Settings":
     """The settings as the methods take them."""
     from pipeline.compute.task import Settings
 
-    return Settings(**{one.name: getattr(params, one.name) for one in fields(Settings) if hasattr(params, one.name)})
+    return Settings(**{one.name: getattr(params, one.name) for one in fields(Settings)})
 
 
 def _tree(rows: pa.Table | None) -> "Tree | None":
