@@ -98,8 +98,7 @@ class _Table:
 
     @classmethod
     def of(cls, similarity: Floats, gaps: Ints, memory: Memory) -> "_Table":
-        usual = memory.level_sum / memory.levels if memory.levels else None
-        scores = normalise(closeness(similarity), usual)
+        scores = normalise(closeness(similarity), memory.usual_level)
         return cls(similarity, gaps, np.zeros_like(similarity) if scores is None else scores, scores is not None)
 
 

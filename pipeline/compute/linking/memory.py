@@ -59,6 +59,11 @@ class Memory:
     expected_false: float = 0.0
     """Links written, and how many of them are false by their own probabilities."""
 
+    @property
+    def usual_level(self) -> float | None:
+        """Mean level of strangers over the earlier dates; None before the first that had one."""
+        return self.level_sum / self.levels if self.levels else None
+
     def faded(self) -> "Memory":
         """A copy with every count a date older."""
         return Memory(**{name: value * FADING for name, value in vars(self).items()})

@@ -27,8 +27,7 @@ def probabilities(similarity: Floats, memory: Memory) -> Doubles:
     Returns:
         (tracks,); zeros where a look cannot be compared: a single track and nothing remembered.
     """
-    usual = memory.level_sum / memory.levels if memory.levels else None
-    scores = normalise(closeness(similarity[None, :]), usual) if similarity.size else None
+    scores = normalise(closeness(similarity[None, :]), memory.usual_level) if similarity.size else None
     if scores is None:
         return np.zeros(len(similarity))
     bins = score_bin(scores[0].astype(np.float64))
