@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import schemas
+from pipeline.compute.linking.scores import starts_of
 from pipeline.schemas import Table
 
 Floats = npt.NDArray[np.float32]
@@ -118,12 +119,6 @@ class OpenTracks:
         """The exemplars of the track's newest date that its bank holds."""
         dates = self.rows[track]["bank_dates"]
         return self.bank_of(track)[[day == max(dates) for day in dates]]
-
-
-def starts_of(sizes: Sequence[int]) -> Ints:
-    """Where each group begins, from the groups' sizes."""
-    ends = np.cumsum(np.asarray(sizes, dtype=np.int64))
-    return ends - np.asarray(sizes, dtype=np.int64)
 
 
 def matrix(column: pa.ChunkedArray) -> Floats:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.stages.link_tables import DateClusters, Floats, Ints, OpenTracks, starts_of, track_key_of
+from pipeline.stages.link_tables import DateClusters, Floats, Ints, OpenTracks, track_key_of
 
 if TYPE_CHECKING:
     from pipeline.compute.linking.turnings import Turning
@@ -27,15 +27,14 @@ def turnings(found: DateClusters, tracks: OpenTracks, similarity: Floats, track:
 
 def _splits(found: DateClusters, tracks: OpenTracks, similarity: Floats, track: Ints) -> Iterator[dict[str, Any]]:
     from pipeline.compute.linking.cohorts import closeness, normalise
-    from pipeline.compute.linking.scores import best_pairs
+    from pipeline.compute.linking.scores import best_pairs, grouped
     from pipeline.compute.linking.turnings import splits
 
     scores = normalise(closeness(similarity), None) if (track < 0).any() and (track >= 0).any() else None
     if scores is None:
         return
     born = [found.looks_of(int(i)) for i in np.flatnonzero(track < 0)]
-    starts = starts_of([len(looks) for looks in born])
-    within = best_pairs(np.concatenate(born), starts, found.looks, found.starts)
+    within = best_pairs(*grouped(born), found.looks, found.starts)
     for one in splits(scores, track, similarity, within):
         cluster = found.ids[one.first]
         yield _event("split", track_key_of(cluster), tracks.ids[one.second], cluster, one)
@@ -43,7 +42,7 @@ def _splits(found: DateClusters, tracks: OpenTracks, similarity: Floats, track: 
 
 def _merges(found: DateClusters, tracks: OpenTracks, track: Ints) -> Iterator[dict[str, Any]]:
     from pipeline.compute.linking.cohorts import closeness
-    from pipeline.compute.linking.scores import best_pairs
+    from pipeline.compute.linking.scores import best_pairs, grouped
     from pipeline.compute.linking.turnings import merges
 
     continued = {int(j): i for i, j in enumerate(track) if j >= 0}
@@ -54,11 +53,10 @@ def _merges(found: DateClusters, tracks: OpenTracks, track: Ints) -> Iterator[di
     if not stopped or not rows:
         return
     old, new = [tracks.last_looks(j) for j in rows], [found.looks_of(continued[j]) for j in rows]
-    shown = [tracks.last_looks(j) for j in columns]
-    targets, starts = np.concatenate(shown), starts_of([len(looks) for looks in shown])
+    targets = grouped([tracks.last_looks(j) for j in columns])
 
     def near(looks: list[Floats]) -> Floats:
-        return closeness(best_pairs(np.concatenate(looks), starts_of([len(one) for one in looks]), targets, starts))
+        return closeness(best_pairs(*grouped(looks), *targets))
 
     own = np.array(rows)[:, None] == np.array(columns)[None, :]
     going_on = np.arange(len(columns)) >= len(stopped)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from pipeline.compute.linking.banks import keep
 from pipeline.compute.linking.decisions import Rules, decide
 from pipeline.compute.linking.memory import Memory
-from pipeline.compute.linking.scores import best_pairs
+from pipeline.compute.linking.scores import best_pairs, grouped
 from pipeline.compute.scoring.contingency import contingency
 from pipeline.compute.scoring.matching import max_weight_matching
 from pipeline.compute.scoring.reliability import Reliability, reliability
@@ -221,8 +221,7 @@ def _grow(track: _Track, t: int, looks: Floats) -> None:
 def _similarity(looks: list[Floats], banks: list[Floats]) -> Floats:
     if not banks or not looks:
         return np.zeros((len(looks), len(banks)), dtype=np.float32)
-    starts, bank_starts = (np.cumsum([0, *map(len, groups[:-1])]) for groups in (looks, banks))
-    return best_pairs(np.concatenate(looks), starts, np.concatenate(banks), bank_starts)
+    return best_pairs(*grouped(looks), *grouped(banks))
 
 
 def _ratio(some: Bools, of: Bools) -> float:

@@ -1,5 +1,7 @@
 """The similarity of every cluster of a date to every open track: the best pair of their exemplars."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -8,6 +10,17 @@ Ints = npt.NDArray[np.int64]
 
 BLOCK = 1 << 22
 """Similarities of one pair of ranks held at once: 16 MB of float32."""
+
+
+def starts_of(sizes: Sequence[int]) -> Ints:
+    """Where each group begins, from the groups' sizes."""
+    counts = np.asarray(sizes, dtype=np.int64)
+    return np.cumsum(counts) - counts
+
+
+def grouped(groups: Sequence[Floats]) -> tuple[Floats, Ints]:
+    """Groups of exemplars, at least one, as :func:`best_pairs` takes them: end to end, and where each begins."""
+    return np.concatenate(groups), starts_of([len(one) for one in groups])
 
 
 def best_pairs(looks: Floats, starts: Ints, bank: Floats, bank_starts: Ints) -> Floats:

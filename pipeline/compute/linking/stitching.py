@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from pipeline.compute.linking.decisions import Rules, decide
 from pipeline.compute.linking.memory import Memory
-from pipeline.compute.linking.scores import best_pairs
+from pipeline.compute.linking.scores import best_pairs, grouped
 
 Doubles = npt.NDArray[np.float64]
 Floats = npt.NDArray[np.float32]
@@ -58,14 +58,8 @@ def stitch(banks: Banks, gaps: Ints, memory: Memory, rules: Rules, least: float)
     none, zeros = np.full(num, -1, dtype=np.int64), np.zeros(num)
     if not num or not banks.away:
         return Stitches(none, zeros, zeros, memory)
-    looks, starts = _flat([*banks.newborn, *banks.going_on])
-    similarity = best_pairs(looks, starts, *_flat(banks.away))
+    similarity = best_pairs(*grouped([*banks.newborn, *banks.going_on]), *grouped(banks.away))
     found = decide(similarity, gaps, memory, Rules(rules.false_link_rate, rules.candidates, many_to_one=False))
     sure = (found.track[:num] >= 0) & (found.probability[:num] >= least)
     earlier = np.where(sure, found.track[:num], -1)
     return Stitches(earlier, found.probability[:num], found.similarity[:num], found.memory)
-
-
-def _flat(banks: Sequence[Floats]) -> tuple[Floats, Ints]:
-    ends = np.cumsum([len(bank) for bank in banks])
-    return np.concatenate(banks), ends - np.array([len(bank) for bank in banks])
