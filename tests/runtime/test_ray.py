@@ -62,7 +62,9 @@ def head() -> Iterator[dict[str, str]]:
     ports = [free_port() for _ in range(2)]
     env = environment(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(24), RAY_USAGE_STATS_ENABLED="0")
     command = [BIN / "ray", "start", "--head", "--block", "--disable-usage-stats", "--num-cpus=2"]
+    # Ports of its own: the agent's default one is taken where another Ray runs on the machine.
     where = ["--node-ip-address=127.0.0.1", f"--port={ports[0]}", "--dashboard-host=127.0.0.1"]
+    where.append("--dashboard-agent-listen-port=0")
     process = subprocess.Popen(
         [*command, *where, f"--dashboard-port={ports[1]}"],
         env=env,
