@@ -7,8 +7,8 @@ last feature map averaged over its places: 1280 numbers, none negative.
 from typing import TYPE_CHECKING
 
 from pipeline.compute.extractors import weights
-from pipeline.compute.extractors.base import BatchExtractor, Extractor, ExtractorSpec, Settings
-from pipeline.compute.extractors.engines import batch_size, make_engine
+from pipeline.compute.extractors.base import Extractor, ExtractorSpec, Settings
+from pipeline.compute.extractors.engines import network_extractor
 from pipeline.compute.extractors.preprocessing import Preprocessing
 from pipeline.errors import UserError
 
@@ -48,8 +48,7 @@ def dimensions(spec: ExtractorSpec) -> int:
 def build(spec: ExtractorSpec, digest: str, settings: Settings) -> Extractor:
     """The extractor, ready to run."""
     source = settings.weights or _installed()
-    engine = make_engine(lambda: _body(source), spec.preprocessing, digest, settings)
-    return BatchExtractor(spec, digest, engine, batch_size(settings))
+    return network_extractor(lambda: _body(source), spec, digest, settings)
 
 
 def _installed() -> str:

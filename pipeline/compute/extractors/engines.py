@@ -16,7 +16,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipeline.compute.extractors import cache
-from pipeline.compute.extractors.base import CPU_BATCH, Engine, Pixels, Precision, Settings, Vectors
+from pipeline.compute.extractors.base import (
+    CPU_BATCH,
+    BatchExtractor,
+    Engine,
+    Extractor,
+    ExtractorSpec,
+    Pixels,
+    Precision,
+    Settings,
+    Vectors,
+)
 from pipeline.compute.extractors.preprocessing import Preprocessing
 from pipeline.errors import UserError
 
@@ -36,6 +46,12 @@ MakeNetwork = Callable[[], "torch.nn.Module"]
 def batch_size(settings: Settings) -> int:
     """The one batch size of a device."""
     return CPU_BATCH if settings.device == "cpu" else CUDA_BATCH
+
+
+def network_extractor(make_body: MakeNetwork, spec: ExtractorSpec, digest: str, settings: Settings) -> Extractor:
+    """The extractor of the network that ``make_body`` builds, see :func:`make_engine`."""
+    engine = make_engine(make_body, spec.preprocessing, digest, settings)
+    return BatchExtractor(spec, digest, engine, batch_size(settings))
 
 
 def make_engine(make_body: MakeNetwork, how: Preprocessing, digest: str, settings: Settings) -> Engine:

@@ -15,8 +15,8 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal
 
 from pipeline.compute.extractors import cache, weights
-from pipeline.compute.extractors.base import BatchExtractor, Extractor, ExtractorSpec, Settings
-from pipeline.compute.extractors.engines import batch_size, make_engine
+from pipeline.compute.extractors.base import Extractor, ExtractorSpec, Settings
+from pipeline.compute.extractors.engines import network_extractor
 from pipeline.compute.extractors.preprocessing import Preprocessing
 from pipeline.errors import UserError
 
@@ -107,8 +107,7 @@ def build(spec: ExtractorSpec, digest: str, settings: Settings) -> Extractor:
     Raises:
         UserError: no such node (lists them), or no weights (says which file to put where).
     """
-    engine = make_engine(lambda: _body(spec, settings.weights), spec.preprocessing, digest, settings)
-    return BatchExtractor(spec, digest, engine, batch_size(settings))
+    return network_extractor(lambda: _body(spec, settings.weights), spec, digest, settings)
 
 
 @once

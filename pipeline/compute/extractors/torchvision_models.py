@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.compute.extractors import weights
-from pipeline.compute.extractors.base import BatchExtractor, Extractor, ExtractorSpec, Settings
-from pipeline.compute.extractors.engines import batch_size, make_engine
+from pipeline.compute.extractors.base import Extractor, ExtractorSpec, Settings
+from pipeline.compute.extractors.engines import network_extractor
 from pipeline.compute.extractors.torchvision_table import DIMENSIONS, PUBLISHED
 from pipeline.errors import UserError
 
@@ -80,8 +80,7 @@ def build(spec: ExtractorSpec, digest: str, settings: Settings) -> Extractor:
     Raises:
         UserError: no such node (lists them), or no weights (says which file to put where).
     """
-    engine = make_engine(lambda: _body(spec, settings.weights), spec.preprocessing, digest, settings)
-    return BatchExtractor(spec, digest, engine, batch_size(settings))
+    return network_extractor(lambda: _body(spec, settings.weights), spec, digest, settings)
 
 
 def without_weights(spec: ExtractorSpec) -> "torch.nn.Module":
