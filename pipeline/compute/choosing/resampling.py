@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.compute.choosing.scores import inertia, scatter, without_noise
+from pipeline.compute.clustering import noise_alone
 from pipeline.compute.projection import unit_rows
 from pipeline.compute.scoring.contingency import contingency
 from pipeline.compute.scoring.partitions import adjusted_rand_index
@@ -83,10 +84,10 @@ def stability(vectors: Float32s, count: int, cluster: Clusterer, times: int, see
     for step in range(times):
         parts = [np.sort(rng.choice(len(vectors), size, replace=False)) for _ in range(2)]
         cuts = [cluster(vectors[part]) for part in parts]
-        shared, first, second = np.intersect1d(parts[0], parts[1], assume_unique=True, return_indices=True)
+        _, first, second = np.intersect1d(parts[0], parts[1], assume_unique=True, return_indices=True)
         for number in range(count):
-            labels = [_apart(cut(number)[rows]) for cut, rows in zip(cuts, (first, second), strict=True)]
-            if not all(_trivial(one) for one in labels) and len(shared) > 1:
+            labels = [noise_alone(cut(number)[rows]) for cut, rows in zip(cuts, (first, second), strict=True)]
+            if not all(_trivial(one) for one in labels):
                 agreement[step, number] = adjusted_rand_index(contingency(*labels))
     told = ~np.isnan(agreement)
     mean = np.where(told, agreement, 0.0).sum(axis=0) / np.maximum(told.sum(axis=0), 1)
@@ -97,11 +98,6 @@ def _log_within(vectors: Float32s, labels: Int64s) -> float:
     rows, kept = without_noise(vectors, labels)
     within = inertia(scatter(rows, kept)) if len(rows) else 0.0
     return float(np.log(within)) if within > 0 else float("nan")
-
-
-def _apart(labels: Int64s) -> Int64s:
-    """Noise as clusters of one."""
-    return np.where(labels < 0, int(labels.max(initial=0)) + 1 + np.arange(len(labels)), labels)
 
 
 def _trivial(labels: Int64s) -> bool:
