@@ -76,7 +76,7 @@ def as_text(settings: Settings) -> str:
 
 def choose(
     task: "ClusteringTask", settings: Sequence[Settings], cut: Cut, params: ChooseParams
-) -> tuple[Settings, pa.Table]:
+) -> tuple[Settings, Int64s, pa.Table]:
     """Try ``settings`` on a date and choose one.
 
     Args:
@@ -86,7 +86,7 @@ def choose(
         params: How to choose.
 
     Returns:
-        The chosen settings, and ``schemas.TRIALS`` with a row for each that was tried.
+        The chosen settings, their labels (n,), and ``schemas.TRIALS`` with a row for each that was tried.
     """
     from pipeline.compute.choosing.rules import Limits
     from pipeline.compute.choosing.trials import try_settings
@@ -105,7 +105,7 @@ def choose(
     tried = try_settings(
         task.vectors, len(settings), cluster, weights, limits, times=params.repeats, seed=task.settings.seed
     )
-    return settings[tried.chosen], trials_table(settings, tried)
+    return settings[tried.chosen], tried.labels[tried.chosen], trials_table(settings, tried)
 
 
 def trials_table(settings: Sequence[Settings], trials: "Trials") -> pa.Table:

@@ -53,8 +53,7 @@ def cluster(
 
     image_ids, task = task_of(tables, params, threads=threads, gpu=gpu)
     content = task.vectors if task.unit else content_of(tables.model, tables.fingerprints)[1]
-    params, trials = _with_what_is_chosen(task, params)
-    found = _labels(task, params)
+    params, found, trials = _labelled(task, params)
     noise, labels = found == NOISE, noise_alone(found)
     if tables.constraints is not None:
         labels = canonical_labels(mend(content, labels, bonds(tables.constraints, image_ids)))
@@ -76,13 +75,13 @@ def cluster(
     return _assignments(every_id, columns), _marked(clusters, is_noise, params.min_cluster_size), trials
 
 
-def _with_what_is_chosen(task: "ClusteringTask", params: ClusterParams) -> tuple[ClusterParams, pa.Table]:
-    """The parameters that the date is clustered with, and what was tried to find them."""
+def _labelled(task: "ClusteringTask", params: ClusterParams) -> tuple[ClusterParams, Int64s, pa.Table]:
+    """The parameters that the date is clustered with, its labels, and what was tried to find them."""
     settings = params.tried(len(task.vectors))
     if not settings:
-        return params, TRIALS.empty()
-    chosen, trials = choose(task, settings, lambda one, its: _labels(one, params.replaced(its)), params.choose)
-    return params.replaced(chosen), trials
+        return params, _labels(task, params), TRIALS.empty()
+    chosen, found, trials = choose(task, settings, lambda one, its: _labels(one, params.replaced(its)), params.choose)
+    return params.replaced(chosen), found, trials
 
 
 def _labels(task: "ClusteringTask", params: ClusterParams) -> Int64s:
