@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from pipeline import schemas
 from pipeline.compute.linking.scores import starts_of
 from pipeline.schemas import Table
+from pipeline.stages.vectors import to_matrix
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
@@ -59,9 +60,9 @@ class DateClusters:
             ids=rows["cluster_id"].to_pylist(),
             num_images=rows["num_images"].to_pylist(),
             medoids=rows["medoid_image_id"].to_pylist(),
-            centers=matrix(rows["center"]),
+            centers=to_matrix(rows["center"]),
             exemplar_ids=exemplar_ids,
-            looks=matrix(exemplars["vector"])[wanted],
+            looks=to_matrix(exemplars["vector"])[wanted],
             starts=starts_of([len(images) for images in exemplar_ids]),
         )
 
@@ -119,15 +120,6 @@ class OpenTracks:
         """The exemplars of the track's newest date that its bank holds."""
         dates = self.rows[track]["bank_dates"]
         return self.bank_of(track)[[day == max(dates) for day in dates]]
-
-
-def matrix(column: pa.ChunkedArray) -> Floats:
-    """A column of vectors as rows x dimensions, float32."""
-    flat = column.combine_chunks()
-    if isinstance(flat, pa.ChunkedArray):
-        flat = pa.concat_arrays(flat.chunks) if flat.num_chunks else pa.array([], column.type)
-    values = flat.flatten().to_numpy(zero_copy_only=False).astype(np.float32, copy=False)
-    return values.reshape(len(column), -1) if len(column) else np.zeros((0, 0), dtype=np.float32)
 
 
 def table(declared: Table, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
