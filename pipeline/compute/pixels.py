@@ -1,6 +1,7 @@
 """RGB pixels: turned upright, shrunk, and encoded as the JPEG that later stages read."""
 
 import io
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -58,8 +59,8 @@ def shrink(rgb: Pixels, image_px: int) -> Pixels:
     return resized(rgb, shrunken_size(height, width, image_px))
 
 
-def resized(rgb: Pixels, size: tuple[int, int]) -> Pixels:
-    """``rgb`` with the height and width given, by the same filter; itself if it has them already."""
+def resized(rgb: Pixels, size: tuple[int, int], interpolation: Literal["bilinear", "bicubic"] = "bilinear") -> Pixels:
+    """``rgb`` with the height and width given, by the same antialiasing kernel; itself if it has them already."""
     if size == rgb.shape[:2]:
         return rgb
     import torch
@@ -67,7 +68,7 @@ def resized(rgb: Pixels, size: tuple[int, int]) -> Pixels:
     # The kernel is called as torchvision does, without the two CPU-seconds that importing torchvision costs a worker.
     # It is fast for interleaved pixels seen as planes, if the batch is the outermost of them.
     planes = torch.from_numpy(np.require(rgb, requirements=["C", "W"]))[None].permute(0, 3, 1, 2)
-    scaled = torch.nn.functional.interpolate(planes, size=size, mode="bilinear", antialias=True, align_corners=False)
+    scaled = torch.nn.functional.interpolate(planes, size=size, mode=interpolation, antialias=True, align_corners=False)
     return np.ascontiguousarray(scaled[0].permute(1, 2, 0).numpy())
 
 

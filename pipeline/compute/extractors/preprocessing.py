@@ -52,7 +52,7 @@ def prepare(rgb: NDArray[np.uint8], how: Preprocessing) -> NDArray[np.uint8]:
         (height, width, 3) uint8, contiguous.
     """
     if how.resize is None:
-        return _resize(rgb, how.height, how.width, how.interpolation)
+        return _resize(rgb, how.height, how.width, how)
     if isinstance(how.resize, int):
         rgb = _cut_ends(rgb)
         height, width = rgb.shape[:2]
@@ -61,7 +61,7 @@ def prepare(rgb: NDArray[np.uint8], how: Preprocessing) -> NDArray[np.uint8]:
         tall, wide = int(how.resize * height / shorter), int(how.resize * width / shorter)
     else:
         tall, wide = how.resize
-    resized = _resize(rgb, tall, wide, how.interpolation)
+    resized = _resize(rgb, tall, wide, how)
     top, left = round((tall - how.height) / 2.0), round((wide - how.width) / 2.0)
     return np.ascontiguousarray(resized[top : top + how.height, left : left + how.width])
 
@@ -79,15 +79,7 @@ def _cut_ends(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return rgb[top : top + most, left : left + most]
 
 
-def _resize(rgb: NDArray[np.uint8], height: int, width: int, interpolation: str) -> NDArray[np.uint8]:
-    import torch
+def _resize(rgb: NDArray[np.uint8], height: int, width: int, how: Preprocessing) -> NDArray[np.uint8]:
+    from pipeline.compute.pixels import resized
 
-    if rgb.shape[:2] == (height, width):
-        return np.ascontiguousarray(rgb)
-    if not (rgb.flags.c_contiguous and rgb.flags.writeable):
-        rgb = rgb.copy()  # torch warns about arrays that it may not write to
-    # In this order the strides say channels_last, for which torch has the SIMD kernel.
-    image = torch.from_numpy(rgb)[None].permute(0, 3, 1, 2)
-    resized = torch.nn.functional.interpolate(image, size=(height, width), mode=interpolation, antialias=True)
-    array: NDArray[np.uint8] = np.ascontiguousarray(resized[0].permute(1, 2, 0).numpy())
-    return array
+    return np.ascontiguousarray(resized(rgb, (height, width), how.interpolation))
