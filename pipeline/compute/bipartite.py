@@ -1,15 +1,19 @@
-"""Pairs of rows and columns as the edges of a graph: its connected parts, and one-to-one matchings."""
+"""Pairs of rows and columns as the edges of a graph: its connected parts, and one-to-one matchings.
+
+SciPy is loaded by the functions: the config imports this module on its way to the verdicts' parameters.
+"""
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components, min_weight_full_bipartite_matching
 
 Ints = npt.NDArray[np.int64]
 
 
 def connected(count: int, left: Ints, right: Ints) -> Ints:
     """A label, from 0, of the connected part of each of ``count`` points; edges join ``left`` with ``right`` (m,)."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     graph = coo_array((np.ones(len(left)), (left, right)), shape=(count, count))
     return np.asarray(connected_components(graph, directed=False)[1], dtype=np.int64)
 
@@ -36,6 +40,9 @@ def heaviest(row: Ints, column: Ints, weight: npt.NDArray[np.number]) -> Ints:
         column: of each edge (m,); no pair twice.
         weight: of each edge (m,), at least 0.
     """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import min_weight_full_bipartite_matching
+
     rows, row = np.unique(row, return_inverse=True)
     columns, column = np.unique(column, return_inverse=True)
     every = np.arange(len(rows))
