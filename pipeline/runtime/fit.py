@@ -15,12 +15,13 @@ import pyarrow.compute as pc
 from pipeline.commits import Manifest
 from pipeline.digests import digest
 from pipeline.parts import Staged
+from pipeline.runtime import fitted
 from pipeline.runtime.context import Context
 from pipeline.runtime.engine import Call
 from pipeline.runtime.fingerprints import makers
-from pipeline.runtime.staleness import parameters, why_stale
+from pipeline.runtime.staleness import parameters
 from pipeline.schemas import FINGERPRINTS, PROJECTION
-from pipeline.stages.projection import ProjectionParams, fit, needs_refit, select_sample
+from pipeline.stages.projection import ProjectionParams, fit
 from pipeline.tablestore import TableStore
 
 VERSION = 2
@@ -31,23 +32,12 @@ _ROWS_PER_BLOCK = 4096
 def run_projection(context: Context, refit: bool = False) -> None:
     """Fit a model if there is none that fits; remember it as the current one."""
     store, fingerprints = context.store(PROJECTION), context.store(FINGERPRINTS)
-    num_images = num_vectors(context)
-    if not num_images or (not refit and why_refit(context) is None):
+    if not num_vectors(context) or (not refit and why_refit(context) is None):
         return
-    inputs, params = model_inputs(context), context.config.projection
-    context.workspace.begin()
-    context.reporter.start("projection", 1, "models")
-    partitions = tuple(fingerprints.partitions.items())
     part_bytes = context.config.resources.part_bytes
-    sample = Sample(fingerprints, partitions, params)
+    sample = Sample(fingerprints, tuple(fingerprints.partitions.items()), context.config.projection)
     call = Call("projection", "the model", fit_model, (sample, store, part_bytes))
-    for _, (model, staged) in context.engine().call([call]):
-        store.commit(model, staged, inputs)
-        store.set_extra(model=model)
-    context.done["projection"] += 1
-    context.reporter.advance(1)
-    context.reporter.finish()
-    store.flush()
+    fitted.run_fit(context, store, call, model_inputs(context))
 
 
 @dataclass(frozen=True)
@@ -60,13 +50,7 @@ class Sample:
 
     def choose(self) -> tuple[pa.Array, int]:
         """The sample's ids, and how many images have a vector."""
-        ids: list[str] = []
-        num_images = 0
-        for date, manifest in self.partitions:
-            rows = self.store.read(date, ["image_id", "reason"], manifest)
-            here = rows["image_id"].filter(rows["reason"].is_null()).to_pylist()
-            num_images += len(here)
-            ids = select_sample([*ids, *here], self.params.seed, self.params.sample_size)
+        ids, num_images = fitted.choose_sample(self.store, self.partitions, self.params.seed, self.params.sample_size)
         return pa.array(ids, pa.string()), num_images
 
     def blocks(self, ids: pa.Array) -> Iterator[pa.Table]:
@@ -93,18 +77,11 @@ def model_inputs(context: Context) -> dict[str, str]:
 
 def why_refit(context: Context) -> str | None:
     """Why a run would fit a model, for a person; None while the current one holds."""
-    store, num_images = context.store(PROJECTION), num_vectors(context)
-    current = store.extra.get("model")
-    manifest = store.partitions.get(current) if current else None
-    why = why_stale(manifest, model_inputs(context))
-    if why is not None or current is None:
-        return why
-    model = store.read(current, None, manifest)
-    if needs_refit(model, context.config.projection, num_images):
-        return f"the collection has grown from {model['num_images'][0].as_py()} to {num_images} images"
-    return None
+    return fitted.why_refit(
+        context.store(PROJECTION), model_inputs(context), context.config.projection, num_vectors(context)
+    )
 
 
 def num_vectors(context: Context) -> int:
     """Images with a vector."""
-    return sum(one.rows - sum(one.failed.values()) for one in context.store(FINGERPRINTS).partitions.values())
+    return fitted.num_sound(context.store(FINGERPRINTS))

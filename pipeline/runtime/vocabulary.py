@@ -12,12 +12,12 @@ import pyarrow.compute as pc
 from pipeline.commits import Manifest
 from pipeline.compute import extractors
 from pipeline.parts import Staged, read_where
+from pipeline.runtime import fitted
 from pipeline.runtime.context import Context
 from pipeline.runtime.engine import Call
-from pipeline.runtime.staleness import parameters, why_stale
+from pipeline.runtime.staleness import parameters
 from pipeline.schemas import IMAGES, VOCABULARY
 from pipeline.stages.fingerprint import FingerprintParams, extractor_folder
-from pipeline.stages.projection import select_sample
 from pipeline.stages.vocabulary import SAMPLE, fit_vocabulary, words_of
 from pipeline.tablestore import TableStore
 
@@ -33,13 +33,7 @@ class Sample:
 
     def read(self) -> tuple[pa.Table, int]:
         """``image_id`` and ``pixels`` of the sample, and how many images have pixels."""
-        ids: list[str] = []
-        num_images = 0
-        for date, manifest in self.partitions:
-            rows = self.images.read(date, ["image_id", "reason"], manifest)
-            here = rows["image_id"].filter(rows["reason"].is_null()).to_pylist()
-            num_images += len(here)
-            ids = select_sample([*ids, *here], 0, SAMPLE)
+        ids, num_images = fitted.choose_sample(self.images, self.partitions, 0, SAMPLE)
         wanted = pc.field("image_id").isin(ids)
         parts = [
             (f"{self.images.folder(date)}/{part.name}", part.bytes)
@@ -57,17 +51,9 @@ def run_vocabularies(context: Context, refit: bool = False) -> None:
         store = _store(context, name)
         if not images.partitions or (not refit and why_refit(context, name) is None):
             continue
-        context.workspace.begin()
-        context.reporter.start("vocabulary", 1, "models")
         sample = Sample(images, tuple(images.partitions.items()))
         call = Call("vocabulary", name, fit_words, (sample, name, store, context.config.resources.part_bytes))
-        for _, (model, staged) in context.engine().call([call]):
-            store.commit(model, staged, _inputs(context, name))
-            store.set_extra(model=model)
-        context.done["vocabulary"] += 1
-        context.reporter.advance(1)
-        context.reporter.finish()
-        store.flush()
+        fitted.run_fit(context, store, call, _inputs(context, name))
 
 
 def fit_words(
@@ -103,17 +89,8 @@ def models(context: Context, params: FingerprintParams) -> dict[str, extractors.
 
 def why_refit(context: Context, name: str) -> str | None:
     """Why a run would fit words, for a person; None while the current ones hold."""
-    store = _store(context, name)
-    current = store.extra.get("model")
-    manifest = store.partitions.get(current) if current else None
-    why = why_stale(manifest, _inputs(context, name))
-    if why is not None or current is None:
-        return why
-    then = store.read(current, ["num_images"], manifest)["num_images"][0].as_py()
-    now = sum(one.rows - sum(one.failed.values()) for one in context.store(IMAGES).partitions.values())
-    if now >= context.config.projection.growth * max(then, 1):
-        return f"the collection has grown from {then} to {now} images"
-    return None
+    images = fitted.num_sound(context.store(IMAGES))
+    return fitted.why_refit(_store(context, name), _inputs(context, name), context.config.projection, images)
 
 
 def _inputs(context: Context, name: str) -> dict[str, str]:
