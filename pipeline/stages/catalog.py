@@ -180,6 +180,7 @@ def _track_summary(date: str, tables: Tables, params: Any, threads: int, gpu: bo
 
 
 _FINGERPRINTS = Read("fingerprints", schemas.FINGERPRINTS, ("image_id", "vector"))
+_ASSIGNMENTS = Read("assignments", schemas.ASSIGNMENTS, ("image_id", "cluster_id"))
 _NAMES = Read("names", schemas.REGISTRY, ("track_id", "track_key", "retired"), "names")
 _MODEL = Read("model", schemas.PROJECTION, tuple(schemas.PROJECTION.names), "model")
 _COORDINATES = Read("coordinates", schemas.COORDINATES, ("image_id", "vector"), when=_weighs)
@@ -271,7 +272,7 @@ LINK = Stage(
         ),
         _FINGERPRINTS,
         _MODEL,
-        Read("assignments", schemas.ASSIGNMENTS, ("image_id", "cluster_id")),
+        _ASSIGNMENTS,
         _CONSTRAINTS,
         Read("states", schemas.LINK_STATE, tuple(schemas.LINK_STATE.names), "before"),
         Read("calibration", schemas.CALIBRATION, tuple(schemas.CALIBRATION.names), "previous", optional=True),
@@ -311,7 +312,7 @@ TRACKS = Stage(
     section=None,
     reads=(
         Read("images", schemas.IMAGES, ("image_id", "uri", "captured_at")),
-        Read("assignments", schemas.ASSIGNMENTS, ("image_id", "cluster_id")),
+        _ASSIGNMENTS,
         Read("decisions", schemas.LINK_DECISIONS, ("cluster_id", "track_key", "probability"), optional=True),
         _NAMES,
     ),
