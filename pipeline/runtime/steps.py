@@ -21,6 +21,8 @@ from pipeline.tablestore import TableStore
 
 CURRENT = "current"
 """The one partition of a table that is not parted by date."""
+_NO_MODEL = ""
+"""Names no partition: a stage that reads a model waits until there is one."""
 
 _ROWS_PER_BATCH = 1 << 18
 
@@ -113,11 +115,7 @@ def plan_date(context: Context, stage: Stage, dates: list[str], index: int) -> W
     sources = {one.name: _source(context, one, dates, index) for one in read}
     for one in read:
         needed = not one.optional and one.where in ("same", "model", "names")
-        if (
-            needed
-            and not sources[one.name].partitions
-            and (one.where == "model" or _wanted(context, one, dates, index))
-        ):
+        if needed and not sources[one.name].partitions and _wanted(context, one, dates, index):
             return None
     inputs = {"version": str(stage.version), **_parameters(context, stage)}
     inputs.update({name: digest(source.digest()) for name, source in sources.items()})
@@ -205,8 +203,7 @@ def _source(context: Context, read: Read, dates: list[str], index: int) -> Sourc
 def _wanted(context: Context, read: Read, dates: list[str], index: int) -> list[str]:
     """Names of the partitions that one date's read is for."""
     if read.where == "model":
-        current = context.store(read.table).extra.get("model")
-        return [current] if current else []
+        return [context.store(read.table).extra.get("model") or _NO_MODEL]
     if read.where == "current":
         return [CURRENT]
     if read.where == "names":
