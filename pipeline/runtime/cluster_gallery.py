@@ -15,10 +15,10 @@ from pipeline.errors import UserError
 from pipeline.reports.charts import draw_dendrogram, draw_elbow, draw_silhouettes, draw_trials
 from pipeline.reports.cluster_sheet import draw_sheet, plan_sheet
 from pipeline.reports.map_picture import draw_map, on_paper, side_of, thumbnails
+from pipeline.reports.saving import check_folder, save
 from pipeline.runtime.context import Context
-from pipeline.runtime.tables import read_dates
+from pipeline.runtime.tables import pixels_of, read_date, read_dates
 from pipeline.runtime.why import MAX_TREE, tree_of, vectors_of
-from pipeline.schemas import Table
 
 
 @dataclass(frozen=True)
@@ -35,13 +35,8 @@ def draw_clusters(context: Context, kind: str, file: Path, view: ClusterView) ->
     Raises:
         UserError: there is nothing to draw, or the file cannot be written.
     """
-    if not file.absolute().parent.is_dir():
-        raise UserError(f"cannot write the picture {file}: there is no folder {file.parent}; make it first")
-    picture = KINDS[kind](context, view)
-    try:
-        picture.save(file)
-    except (OSError, ValueError) as error:
-        raise UserError(f"cannot write the picture {file}: {error}; give a file like clusters.png") from None
+    check_folder(file)
+    save(KINDS[kind](context, view), file, "clusters.png")
 
 
 def _sheet(context: Context, view: ClusterView) -> Image.Image:
@@ -50,7 +45,7 @@ def _sheet(context: Context, view: ClusterView) -> Image.Image:
     grouped = rows.group_by("cluster_id", use_threads=False).aggregate([("image_id", "list")])
     members = zip(grouped["cluster_id"].to_pylist(), grouped["image_id_list"].to_pylist(), strict=True)
     sheet = plan_sheet(list(members), view.page)
-    return draw_sheet(sheet, _pixels(context, date, sheet.image_ids), _named(date))
+    return draw_sheet(sheet, pixels_of(context, date, sheet.image_ids), _named(date))
 
 
 def _map(context: Context, view: ClusterView) -> Image.Image:
@@ -68,7 +63,7 @@ def _map(context: Context, view: ClusterView) -> Image.Image:
     pixels: dict[int, bytes | None] = {}
     ids, dates = places["image_id"].to_pylist(), places["date"].to_pylist()
     for date in sorted({dates[row] for row in shown}):
-        found = _pixels(context, date, {ids[row] for row in shown if dates[row] == date})
+        found = pixels_of(context, date, {ids[row] for row in shown if dates[row] == date})
         pixels |= {row: found.get(ids[row]) for row in shown if dates[row] == date}
     title = f"Map of {what}"
     caption = f"{len(at)} images; what looks alike lies together; colours: {len(numbers)} {view.colours}s"
@@ -85,7 +80,7 @@ def _dendrogram(context: Context, view: ClusterView) -> Image.Image:  # noqa: AR
 
 def _elbow(context: Context, view: ClusterView) -> Image.Image:  # noqa: ARG001
     date = _date(context)
-    return draw_elbow(_read(context, schemas.TRIALS, date), _named(date))
+    return draw_elbow(read_date(context, schemas.TRIALS, date), _named(date))
 
 
 def _silhouettes(context: Context, view: ClusterView) -> Image.Image:  # noqa: ARG001
@@ -98,13 +93,13 @@ def _silhouettes(context: Context, view: ClusterView) -> Image.Image:  # noqa: A
     ]
     order = sorted(range(len(values)), key=lambda place: (-len(values[place]), place))
     names = grouped["cluster_id"].to_pylist()
-    trials = _read(context, schemas.TRIALS, date)
+    trials = read_date(context, schemas.TRIALS, date)
     return draw_silhouettes([values[at] for at in order], [names[at] for at in order], trials, _named(date))
 
 
 def _trials(context: Context, view: ClusterView) -> Image.Image:  # noqa: ARG001
     date = _date(context)
-    return draw_trials(_read(context, schemas.TRIALS, date), _named(date))
+    return draw_trials(read_date(context, schemas.TRIALS, date), _named(date))
 
 
 KINDS: dict[str, Callable[[Context, ClusterView], Image.Image]] = {
@@ -129,7 +124,7 @@ def _date(context: Context) -> str:
 
 def _members(context: Context, date: str) -> pa.Table:
     """``assignments`` of the clustered images, the nearest to its cluster's center first."""
-    rows = _read(context, schemas.ASSIGNMENTS, date)
+    rows = read_date(context, schemas.ASSIGNMENTS, date)
     order = [("cluster_id", "ascending"), ("similarity_to_center", "descending"), ("image_id", "ascending")]
     return rows.filter(rows["cluster_id"].is_valid()).sort_by(order)
 
@@ -145,9 +140,8 @@ def _labels(context: Context, date: str) -> tuple[list[str], npt.NDArray[np.int6
 
 def _tree(context: Context, date: str, ids: list[str]) -> npt.NDArray[np.float64]:
     """The date's tree as it was written, else average linkage of its vectors."""
-    written = context.store(schemas.LINKAGE).partitions.get(date)
-    if written is not None:
-        rows = context.store(schemas.LINKAGE).read(date, None, written)
+    if date in context.store(schemas.LINKAGE).partitions:
+        rows = read_date(context, schemas.LINKAGE, date)
         return np.stack([rows[name].to_numpy() for name in ("left", "right", "height", "num_images")], axis=1)
     if len(ids) > MAX_TREE:
         raise UserError(
@@ -171,21 +165,6 @@ def _places(context: Context) -> tuple[pa.Table, str]:
     raise UserError(
         "there is no map: `imagetracks map` makes one of the collection, a run with map.method=umap one of each date"
     )
-
-
-def _pixels(context: Context, date: str, ids: set[str]) -> dict[str, bytes | None]:
-    store = context.store(schemas.IMAGES)
-    wanted = pa.array(sorted(ids), pa.string())
-    pixels: dict[str, bytes | None] = {}
-    for _, rows in store.scan(date, store.partitions[date], ("image_id", "pixels"), 1024):
-        found = rows.filter(pc.is_in(rows["image_id"], value_set=wanted))
-        pixels.update(zip(found["image_id"].to_pylist(), found["pixels"].to_pylist(), strict=True))
-    return pixels
-
-
-def _read(context: Context, table: Table, date: str) -> pa.Table:
-    store = context.store(table)
-    return store.read(date, None, store.partitions[date])
 
 
 def _named(date: str) -> str:

@@ -65,7 +65,7 @@ def find(context: Context, images: Sequence[str]) -> list[Found]:
     if model is None or not states.partitions:
         raise UserError(
             f"workspace {context.workspace.uri} has no tracks by {context.config.fingerprint.extractor} and clustering "
-            f"{context.config.clustering} yet\\nfinish `imagetracks run` first, or give its --config and --set"
+            f"{context.config.clustering} yet\nfinish `imagetracks run` first, or give its --config and --set"
         )
     fitted = context.store(schemas.PROJECTION).read(model)
     if fitted.column_names != schemas.PROJECTION.names:

@@ -11,8 +11,9 @@ from pipeline import schemas
 from pipeline.errors import UserError
 from pipeline.reports.picture import draw_tracks
 from pipeline.reports.picture_rows import plan
+from pipeline.reports.saving import check_folder, save
 from pipeline.runtime.context import Context
-from pipeline.runtime.tables import read_dates
+from pipeline.runtime.tables import pixels_of, read_dates
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,7 @@ def draw(context: Context, file: Path, view: View) -> list[Path]:
     Raises:
         UserError: there is nothing to draw, no such page, or the file cannot be written.
     """
-    if not file.absolute().parent.is_dir():
-        raise UserError(f"cannot write the picture {file}: there is no folder {file.parent}; make it first")
+    check_folder(file)
     cells, events = _cells(context), _events(context)
     dates = sorted(set(cells["date"].to_pylist()))
     if not dates:
@@ -69,11 +69,7 @@ def _draw_page(
     wanted = {(row.track, shown.dates[column]) for row in shown.rows for column in row.cells}
     cells = _with_pixels(context, cells, wanted)
     limits = {"max_tracks": view.max_tracks, "max_dates": view.max_dates, "page": page}
-    picture = draw_tracks(cells, events, dates, **limits)
-    try:
-        picture.save(file)
-    except (OSError, ValueError) as error:
-        raise UserError(f"cannot write the picture {file}: {error}; give a file like tracks.png") from None
+    save(draw_tracks(cells, events, dates, **limits), file, "tracks.png")
 
 
 def _wanted(cells: pa.Table, events: pa.Table, view: View) -> pa.Table:
@@ -127,16 +123,13 @@ def _events(context: Context) -> pa.Table:
 
 
 def _with_pixels(context: Context, cells: pa.Table, wanted: set[tuple[str, dt.date]]) -> pa.Table:
-    store = context.store(schemas.IMAGES)
     ids_by_date: dict[str, list[str]] = {}
     for cell in cells.select(["track_id", "date", "image_id"]).to_pylist():
         if (cell["track_id"], cell["date"]) in wanted:
             ids_by_date.setdefault(cell["date"].isoformat(), []).append(cell["image_id"])
-    pixels: dict[str, bytes] = {}
+    pixels: dict[str, bytes | None] = {}
     for date, ids in ids_by_date.items():
-        for _, rows in store.scan(date, store.partitions[date], ("image_id", "pixels"), 1024):
-            found = rows.filter(pc.is_in(rows["image_id"], value_set=pa.array(ids, pa.string())))
-            pixels.update(zip(found["image_id"].to_pylist(), found["pixels"].to_pylist(), strict=True))
+        pixels |= pixels_of(context, date, ids)
     column = pa.array([pixels.get(image_id) for image_id in cells["image_id"].to_pylist()], pa.binary())
     return cells.drop_columns(["image_id"]).append_column("pixels", column)
 

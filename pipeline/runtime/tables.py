@@ -1,11 +1,14 @@
 """Committed tables for reports: rows of all dates with their date, read through the manifests."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.runtime.context import Context
-from pipeline.schemas import Table
+from pipeline.schemas import IMAGES, Table
+
+_ROWS_OF_PIXELS = 1024
 
 
 def read_dates(
@@ -21,3 +24,20 @@ def read_dates(
     if not found:
         return table.empty().select(list(columns)).append_column("date", pa.array([], pa.string()))
     return pa.concat_tables(found)
+
+
+def read_date(context: Context, table: Table, date: str) -> pa.Table:
+    """All columns of one date's partition, which must be there."""
+    store = context.store(table)
+    return store.read(date, None, store.partitions[date])
+
+
+def pixels_of(context: Context, date: str, image_ids: Collection[str]) -> dict[str, bytes | None]:
+    """The shrunken pictures of some images of a date, read a thousand rows at a time."""
+    store = context.store(IMAGES)
+    wanted = pa.array(sorted(image_ids), pa.string())
+    pixels: dict[str, bytes | None] = {}
+    for _, rows in store.scan(date, store.partitions[date], ("image_id", "pixels"), _ROWS_OF_PIXELS):
+        found = rows.filter(pc.is_in(rows["image_id"], value_set=wanted))
+        pixels.update(zip(found["image_id"].to_pylist(), found["pixels"].to_pylist(), strict=True))
+    return pixels

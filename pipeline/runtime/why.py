@@ -13,7 +13,7 @@ from pipeline import schemas
 from pipeline.errors import UserError
 from pipeline.reports.why import OnOneDate, OverDates, Row, Seen, explain
 from pipeline.runtime.context import Context
-from pipeline.runtime.tables import read_dates
+from pipeline.runtime.tables import read_date, read_dates
 from pipeline.stages.date_tables import graph_of
 from pipeline.stages.projection import apply
 
@@ -78,11 +78,10 @@ def vectors_of(context: Context, date: str) -> tuple[list[str], Float32s]:
 def _on_one_date(context: Context, first: Seen, second: Seen, ids: list[str], vectors: Float32s) -> OnOneDate:
     from pipeline.compute.paths import widest_path
 
-    edges = context.store(schemas.NEIGHBORS)
-    found, similarities = graph_of(ids, edges.read(first.date, None, edges.partitions[first.date]))
+    found, similarities = graph_of(ids, read_date(context, schemas.NEIGHBORS, first.date))
     a, b = ids.index(first.image_id), ids.index(second.image_id)
     path = widest_path(found, similarities, a, b)
-    rows = _read(context, schemas.ASSIGNMENTS, first.date)
+    rows = read_date(context, schemas.ASSIGNMENTS, first.date)
     members = [
         vectors[pc.index_in(members["image_id"], value_set=pa.array(ids, pa.string())).to_numpy()].astype(np.float64)
         for members in (rows.filter(pc.equal(rows["cluster_id"], image.cluster_id)) for image in (first, second))
@@ -156,7 +155,7 @@ def _method(context: Context, date: str) -> str:
     shown = [
         f"{key} {given[key]}" for key in ("similarity", "distance", "sim", "num_clusters", "linkage") if key in given
     ]
-    trials = _read(context, schemas.TRIALS, date)
+    trials = read_date(context, schemas.TRIALS, date)
     chosen = trials.filter(trials["chosen"])["settings"].to_pylist()
     if chosen:
         return f"the settings {chosen[0]}, chosen among {trials.num_rows}"
@@ -184,11 +183,6 @@ def _chain(of_cluster: dict[str, Row], first: Seen, second: Seen) -> Iterator[Ro
         cluster = row["previous_cluster_id"]
 
 
-def _read(context: Context, table: schemas.Table, date: str) -> pa.Table:
-    store = context.store(table)
-    return store.read(date, None, store.partitions[date])
-
-
 def _uris(context: Context, date: str) -> dict[str, str]:
-    rows = _read(context, schemas.TRACKS, date)
+    rows = read_date(context, schemas.TRACKS, date)
     return dict(zip(rows["image_id"].to_pylist(), rows["uri"].to_pylist(), strict=True))
