@@ -1,9 +1,11 @@
-"""Fetched objects, as ``stages.ingest`` is given them."""
+"""Rows as stages are given them: fetched objects, and images."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
 
+from pipeline.schemas import REGION
 from pipeline.stages.ingest import OBJECTS, WANTED
 
 
@@ -16,3 +18,16 @@ def objects(*rows: dict[str, Any], metadata: list[dict[str, Any]] | None = None)
         kind = pa.struct([*kind, pa.field("metadata", pa.array(metadata).type)])
         wanted = [[{**one[0], "metadata": given}] for one, given in zip(wanted, metadata, strict=True)]
     return pa.table({**columns, "images": pa.array(wanted, pa.list_(kind))})
+
+
+def images(names: Sequence[str], contents: Sequence[bytes]) -> pa.Table:
+    """Whole photographs, as far as ``stages.fingerprint`` reads ``images``; a name is id and content's hash."""
+    return pa.table(
+        {
+            "image_id": pa.array(names, pa.string()),
+            "content_hash": pa.array(names, pa.string()),
+            "region": pa.nulls(len(names), REGION),
+            "pixels": pa.array(contents, pa.binary()),
+            "reason": pa.nulls(len(names), pa.string()),
+        }
+    )

@@ -14,9 +14,9 @@ from pipeline.reports.truth import read_truth, read_truth_events
 from pipeline.runtime.tables import read_dates
 from pipeline.sample.write import write_sample
 from tests.runtime.runs import open_read, run_local
+from tests.shared_sets import DATA, rows_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
-DATA = Path(__file__).parents[2] / "shared" / "data"
 
 
 def scored(workspace: Path, truth: Path, events: Path | None = None) -> Evaluation:
@@ -30,11 +30,11 @@ def scored(workspace: Path, truth: Path, events: Path | None = None) -> Evaluati
     )
 
 
-def without_labels(manifest: Path, target: Path) -> Path:
-    with manifest.open() as source, target.open("w", newline="") as kept:
+def without_labels(name: str, target: Path) -> Path:
+    with target.open("w", newline="") as kept:
         writer = csv.writer(kept)
         writer.writerow(["path", "captured_at"])
-        writer.writerows([row["path"], row["captured_at"]] for row in csv.DictReader(source))
+        writer.writerows([row["path"], row["captured_at"]] for row in rows_of(name))
     return target
 
 
@@ -42,9 +42,8 @@ def without_labels(manifest: Path, target: Path) -> Path:
 def test_shared_sets(name: str, least: float, tmp_path: Path) -> None:
     if not DATA.is_dir():
         pytest.skip(f"{name} does not come with the project; put it into {DATA} to score it")
-    manifest = DATA / name / "manifest.csv"
-    run_local(DATA / name, tmp_path / "ws", manifest=without_labels(manifest, tmp_path / "manifest.csv"))
-    assert scored(tmp_path / "ws", manifest).tracks["idf1"] >= least
+    run_local(DATA / name, tmp_path / "ws", manifest=without_labels(name, tmp_path / "manifest.csv"))
+    assert scored(tmp_path / "ws", DATA / name / "manifest.csv").tracks["idf1"] >= least
 
 
 def test_the_sample_and_its_events(tmp_path: Path) -> None:

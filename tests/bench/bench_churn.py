@@ -24,8 +24,8 @@ from pipeline.runtime.run import Request, run
 from pipeline.runtime.tables import read_dates
 from pipeline.sample.write import write_sample
 from pipeline.workspace import open_workspace
+from tests.shared_sets import DATA, rows_of
 
-SHARED = Path(__file__).parents[3] / "shared" / "data"
 OTHER = "fingerprint.extractor=classical/hog"
 Rows = list[dict[str, str]]
 
@@ -35,12 +35,10 @@ def sets(folder: Path) -> Iterator[tuple[str, Path, Rows]]:
     sample = write_sample(folder / "sample")
     yield "sample", sample.images, listed(sample.images, folder / "sample-ws")
     for name in ("bananas", "emoji"):
-        if (SHARED / name).is_dir():
-            with (SHARED / name / "manifest.csv").open() as file:
-                rows = [{key: row[key] for key in ("path", "captured_at")} for row in csv.DictReader(file)]
-            yield name, SHARED / name, rows
+        if (DATA / name).is_dir():
+            yield name, DATA / name, [{key: row[key] for key in ("path", "captured_at")} for row in rows_of(name)]
         else:
-            print(f"no {SHARED / name}: left out")
+            print(f"no {DATA / name}: left out")
 
 
 def listed(images: Path, workspace: Path) -> Rows:

@@ -41,10 +41,11 @@ from pipeline.digests import digest
 from pipeline.sample import write_sample
 from pipeline.stages.fingerprint import Fingerprinter, FingerprintParams
 from pipeline.stages.projection import ProjectionParams, apply, fit
+from tests import objects
 from tests.bench.dates import planted
+from tests.shared_sets import DATA, rows_of
 
 CACHE = Path(os.environ.get("OUT", "out")) / "vectors"
-SHARED = Path(__file__).parents[3] / "shared" / "data"
 Vectors = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
 Clusterer = Callable[[Vectors], Labels]
@@ -74,15 +75,7 @@ class Dates:
 def photographs(fingerprinter: Fingerprinter, root: Path, rows: Sequence[tuple[str, str, str]]) -> Photographs:
     """Fingerprint and project (path, subject, date) below ``root``; fingerprints are kept in ``CACHE`` by content."""
     paths = sorted(rows)
-    images = pa.table(
-        {
-            "image_id": [path for path, _, _ in paths],
-            "content_hash": pa.array([None] * len(paths), pa.string()),
-            "region": pa.nulls(len(paths)),
-            "pixels": [(root / path).read_bytes() for path, _, _ in paths],
-            "reason": pa.array([None] * len(paths), pa.string()),
-        }
-    )
+    images = objects.images([path for path, _, _ in paths], [(root / path).read_bytes() for path, _, _ in paths])
     kept = CACHE / f"{digest([repr(FingerprintParams()), images['image_id'].to_pylist(), _hashes(images)])}.parquet"
     if not kept.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
@@ -99,9 +92,8 @@ def _hashes(images: pa.Table) -> list[str]:
 
 
 def shared_set(fingerprinter: Fingerprinter, name: str) -> Photographs:
-    with (SHARED / name / "manifest.csv").open() as file:
-        rows = [(r["path"], r["identity"], r.get("captured_at", "")[:10]) for r in csv.DictReader(file)]
-    return photographs(fingerprinter, SHARED / name, rows)
+    rows = [(row["path"], row["identity"], row.get("captured_at", "")[:10]) for row in rows_of(name)]
+    return photographs(fingerprinter, DATA / name, rows)
 
 
 def sample_set(fingerprinter: Fingerprinter) -> Photographs:
@@ -140,8 +132,8 @@ def poses(photos: Photographs, shots: int | None) -> Dates:
 
 def real_instruments(fingerprinter: Fingerprinter) -> Iterator[Dates]:
     yield by_date("sample", sample_set(fingerprinter))
-    if not SHARED.exists():
-        print(f"no {SHARED.name}: bananas, emoji and umist are left out")
+    if not DATA.exists():
+        print(f"no {DATA.name}: bananas, emoji and umist are left out")
         return
     bananas, emoji, umist = (shared_set(fingerprinter, name) for name in ("bananas", "emoji", "umist"))
     yield from (by_date("bananas", bananas, n) for n in (1, 2, 4))

@@ -9,12 +9,10 @@ clustered by k-means and agglomerative, before and after PCA and t-SNE, at 11 cl
 and its number of subjects where a row says k.
 """
 
-import csv
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +20,6 @@ import pyarrow as pa
 from PIL import Image
 from scipy.cluster.hierarchy import fcluster, linkage
 
-from pipeline import schemas
 from pipeline.compute.clustering import cluster_rows, noise_alone
 from pipeline.compute.extractors.bag_of_sift import descriptors, fit_words
 from pipeline.compute.geometry import augment, categorical
@@ -35,8 +32,9 @@ from pipeline.compute.task import ClusteringTask, Settings
 from pipeline.stages.fingerprint import Fingerprinter, FingerprintParams
 from pipeline.stages.projection import ProjectionParams, apply, fit
 from pipeline.stages.vectors import to_matrix
-from tests.bench.bench_clusterers import SHARED
+from tests import objects
 from tests.bench.dates import planted
+from tests.shared_sets import DATA, rows_of
 
 FULL = bool(os.environ.get("FULL"))
 Vectors = npt.NDArray[np.floating]
@@ -61,23 +59,9 @@ KMEANS = Settings(num_clusters=11, restarts=5, spherical=False)
 LINKAGES = ("average", "complete", "ward", "single")
 
 
-def rows_of(name: str) -> list[dict[str, str]]:
-    with (SHARED / name / "manifest.csv").open() as file:
-        return sorted(csv.DictReader(file), key=lambda row: row["path"])
-
-
 def fingerprints(name: str, extractor: str) -> pa.Table:
-    rows = rows_of(name)
-    names = pa.array([row["path"] for row in rows])
-    images = pa.table(
-        {
-            "image_id": names,
-            "content_hash": names,
-            "region": pa.nulls(len(rows), schemas.REGION),
-            "pixels": pa.array([(SHARED / name / row["path"]).read_bytes() for row in rows], pa.binary()),
-            "reason": pa.nulls(len(rows), pa.string()),
-        }
-    )
+    paths = [row["path"] for row in rows_of(name)]
+    images = objects.images(paths, [(DATA / name / path).read_bytes() for path in paths])
     return Fingerprinter(FingerprintParams(extractor=extractor))(images)
 
 
@@ -112,7 +96,7 @@ def reduced(table: pa.Table) -> Iterator[tuple[str, Vectors]]:
 
 def bags_of_sift(rows: Sequence[dict[str, str]], seeds: int, words: int = 256) -> Iterator[Vectors]:
     """The images' bags of SIFT, whose words are fitted on another half of the images for each seed."""
-    images = [np.asarray(Image.open(SHARED / "umist" / row["path"]).convert("RGB").resize((256, 256))) for row in rows]
+    images = [np.asarray(Image.open(DATA / "umist" / row["path"]).convert("RGB").resize((256, 256))) for row in rows]
     found = [descriptors(image) for image in images]
     for seed in range(seeds):
         half = np.random.default_rng(seed).permutation(len(found))[: len(found) // 2]
@@ -182,8 +166,8 @@ def main() -> None:
     print(__doc__)
     start = time.perf_counter()
     print("no method collapsed" if collapse() else "a method collapsed")
-    if not Path(SHARED).exists():
-        print(f"no {SHARED.name}: umist and bananas are left out")
+    if not DATA.exists():
+        print(f"no {DATA.name}: umist and bananas are left out")
     else:
         bananas()
         umist()

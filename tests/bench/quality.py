@@ -29,10 +29,11 @@ import numpy as np
 from pipeline.stages.fingerprint import Fingerprinter, FingerprintParams
 from tests.bench.bars import Result, bars, show
 from tests.bench.baselines import AT_ONCE, at_once, idf1, nearest, sequential, thresholds
-from tests.bench.bench_clusterers import SHARED, Photographs, by_auto, sample_set, shared_set
+from tests.bench.bench_clusterers import Photographs, by_auto, sample_set, shared_set
 from tests.bench.following import PARAMS, Outcome, follow, ours, pooled
 from tests.bench.reliability_diagram import draw
 from tests.bench.worlds import WORLDS, Day, Ints, generate
+from tests.shared_sets import DATA
 
 DECISIONS = 20_000 if os.environ.get("FULL") else 3_000
 OUT = Path(os.environ.get("OUT", "out"))
@@ -60,10 +61,10 @@ def simulated() -> Iterator[Instrument]:
 def real() -> Iterator[Instrument]:
     fingerprinter = Fingerprinter(FingerprintParams())
     sets = {"sample": sample_set(fingerprinter)}
-    if SHARED.exists():
+    if DATA.exists():
         sets |= {name: shared_set(fingerprinter, name) for name in ("bananas", "emoji")}
     else:
-        print(f"no {SHARED.name}: bananas and emoji are left out")
+        print(f"no {DATA.name}: bananas and emoji are left out")
     for name, photos in sets.items():
         subject = np.unique(photos.subject, return_inverse=True)[1]
         yield Instrument(f"{name}, each image", [days(photos, subject, "each")])

@@ -1,26 +1,25 @@
 """Raw pixels, classical descriptors and a person's own function: answers by hand, and a published figure."""
 
-import csv
 import re
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from PIL import Image
 
-from pipeline import schemas
 from pipeline.compute import extractors
 from pipeline.compute.extractors.raw_pixels import grey
 from pipeline.compute.scoring import contingency, partition_scores
 from pipeline.errors import UserError
 from pipeline.stages.fingerprint import Fingerprinter, FingerprintParams
 from pipeline.stages.vectors import to_matrix
+from tests import objects
 from tests.pictures import photo
+from tests.shared_sets import DATA, rows_of
 
 pytestmark = pytest.mark.slow  # torch resizes, scikit-image describes: importing them takes seconds
 
-UMIST = Path(__file__).parents[4] / "shared" / "data" / "umist"
+UMIST = DATA / "umist"
 
 
 def build(name):
@@ -119,18 +118,8 @@ def test_raw_pixels_of_umist_cluster_as_published():
     """Ward's method at 20 clusters: figures of studies of this set, reproduced to the digit."""
     from scipy.cluster.hierarchy import fcluster, ward
 
-    with (UMIST / "manifest.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    names = pa.array([row["path"] for row in rows])
-    images = pa.table(
-        {
-            "image_id": names,
-            "content_hash": names,
-            "region": pa.nulls(len(rows), schemas.REGION),
-            "pixels": pa.array([(UMIST / row["path"]).read_bytes() for row in rows], pa.binary()),
-            "reason": pa.nulls(len(rows), pa.string()),
-        }
-    )
+    rows = rows_of("umist")
+    images = objects.images([row["path"] for row in rows], [(UMIST / row["path"]).read_bytes() for row in rows])
     found = Fingerprinter(FingerprintParams(extractor="raw_pixels:size=92x112:color=grey"))(images)
     labels = fcluster(ward(to_matrix(found["vector"])), 20, "maxclust")
     scores = partition_scores(contingency([row["identity"] for row in rows], labels))

@@ -1,8 +1,5 @@
 """Faces: real weights on real photographs."""
 
-import csv
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -10,10 +7,11 @@ from pipeline.compute import extractors
 from pipeline.compute.extractors.preprocessing import Preprocessing, prepare
 from pipeline.compute.reasons import Flaw, Reason
 from pipeline.errors import UserError
+from tests.shared_sets import DATA, rows_of
 
 pytestmark = pytest.mark.slow  # a network
 
-UMIST = Path(__file__).parents[4] / "shared" / "data" / "umist"
+UMIST = DATA / "umist"
 SAME = 0.6
 """Two pictures of one person lie nearer than this: dlib's own figure."""
 
@@ -84,8 +82,7 @@ def test_people_of_umist_are_told_apart():
     """The most frontal poses of eight people: of all pairs, the nearest to a picture is of the same person."""
     from PIL import Image
 
-    with (UMIST / "manifest.csv").open() as file:
-        rows = list(csv.DictReader(file))
+    rows = rows_of("umist")
     people = sorted({row["identity"] for row in rows})[:8]
     extractor, vectors, who = build(), [], []
     for person in people:
