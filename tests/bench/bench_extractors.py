@@ -24,8 +24,9 @@ import torch  # noqa: E402
 
 from pipeline.compute import extractors  # noqa: E402
 from pipeline.compute.extractors import network, torchvision_models  # noqa: E402
-from tests.bench.bench_fingerprint import BATCH, cosines  # noqa: E402
+from tests.bench.bench_fingerprint import BATCH  # noqa: E402
 from tests.bench.photographs import photographs  # noqa: E402
+from tests.vectors import cosines  # noqa: E402
 
 WANTED = ("float32", "bfloat16")
 NEIGHBORS = 15

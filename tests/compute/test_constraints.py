@@ -6,11 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.compute.constraints import Bonds, ContradictionError, Demands, mend, subjects
-
-
-def unit(*angles: float) -> np.ndarray:
-    radians = np.radians(angles)
-    return np.stack([np.cos(radians), np.sin(radians)], axis=1).astype(np.float32)
+from tests.vectors import directions
 
 
 def bonds(num: int, *together: tuple[int, ...], apart: tuple[tuple[int, int], ...] = ()) -> Bonds:
@@ -35,24 +31,24 @@ def test_a_contradiction_names_the_shortest_chain() -> None:
 
 
 def test_clusters_of_one_subject_are_merged_whole() -> None:
-    labels = mend(unit(0, 1, 50, 51, 99), np.array([0, 0, 1, 1, 2]), bonds(5, (1, 2)))
+    labels = mend(directions(0, 1, 50, 51, 99), np.array([0, 0, 1, 1, 2]), bonds(5, (1, 2)))
     assert groups(labels) == {frozenset({0, 1, 2, 3}), frozenset({4})}
 
 
 def test_a_cluster_of_two_subjects_is_parted_and_the_others_go_to_the_nearer() -> None:
-    labels = mend(unit(0, 10, 30, 40), np.zeros(4, dtype=np.int64), bonds(4, apart=((0, 3),)))
+    labels = mend(directions(0, 10, 30, 40), np.zeros(4, dtype=np.int64), bonds(4, apart=((0, 3),)))
     assert groups(labels) == {frozenset({0, 1}), frozenset({2, 3})}
 
 
 def test_a_photograph_with_three_regions_makes_three_parts_and_a_second_one_is_shared_out_among_them() -> None:
     apart = ((0, 1), (0, 2), (1, 2), (3, 4), (3, 5), (4, 5))
-    labels = mend(unit(0, 40, 80, 1, 41, 79), np.zeros(6, dtype=np.int64), bonds(6, apart=apart))
+    labels = mend(directions(0, 40, 80, 1, 41, 79), np.zeros(6, dtype=np.int64), bonds(6, apart=apart))
     assert groups(labels) == {frozenset({0, 3}), frozenset({1, 4}), frozenset({2, 5})}
 
 
 def test_merging_and_parting_go_together() -> None:
     """0 and 2 are one and pull their clusters together; 1 is not 3."""
-    labels = mend(unit(0, 2, 60, 62), np.array([0, 0, 1, 1]), bonds(4, (0, 2), apart=((1, 3),)))
+    labels = mend(directions(0, 2, 60, 62), np.array([0, 0, 1, 1]), bonds(4, (0, 2), apart=((1, 3),)))
     assert labels[0] == labels[2]
     assert labels[1] != labels[3]
 
@@ -62,7 +58,7 @@ def test_merging_and_parting_go_together() -> None:
 def test_whatever_the_labels_they_obey_and_order_carries_no_information(seed: int) -> None:
     rng = np.random.default_rng(seed)
     num = int(rng.integers(2, 12))
-    vectors, truth = unit(*rng.uniform(0, 180, num)), rng.integers(0, 4, num)
+    vectors, truth = directions(*rng.uniform(0, 180, num)), rng.integers(0, 4, num)
     told = rng.random(num) < 0.6
     together = np.where(told, truth, -1)
     pairs = [(i, j) for i in range(num) for j in range(i) if told[i] and told[j] and truth[i] != truth[j]]

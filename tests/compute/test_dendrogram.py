@@ -10,16 +10,12 @@ from pipeline.compute.graphs import union_edges
 from pipeline.compute.knn import Search, neighbor_graph
 from pipeline.compute.projection import unit_rows
 from pipeline.compute.trees import labels_of
+from tests.vectors import directions
 
 
 def tree_of(points: np.ndarray, k: int = 10, sizes: np.ndarray | None = None) -> np.ndarray:
     edges = union_edges(neighbor_graph(points, k, Search())[0], np.arange(len(points)))
     return grow_tree(points, np.ones(len(points), np.int64) if sizes is None else sizes, edges, Search())
-
-
-def directions(*degrees: float) -> np.ndarray:
-    angles = np.radians(degrees)
-    return np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
 
 
 def clustered(count: int, seed: int) -> np.ndarray:

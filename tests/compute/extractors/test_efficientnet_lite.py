@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from pipeline.compute import extractors
 from pipeline.errors import UserError
+from tests.vectors import cosines
 
 pytestmark = pytest.mark.slow  # exports the network once on a machine that has not done it
 
@@ -39,10 +40,6 @@ def images():
 @pytest.fixture(scope="module")
 def vectors(extractor, images):
     return extractor(images)
-
-
-def cosines(a, b):
-    return (a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
 
 
 def test_agrees_with_the_package_by_torch(vectors, images):

@@ -10,6 +10,7 @@ from pipeline.compute.extractors import base, engines, network
 from pipeline.compute.extractors.base import BatchExtractor, ExtractorSpec, Settings
 from pipeline.compute.extractors.preprocessing import Preprocessing
 from pipeline.errors import UserError
+from tests.vectors import cosines
 
 pytestmark = pytest.mark.slow  # importing torch takes seconds
 
@@ -34,10 +35,6 @@ class Undecided(torch.nn.Module):
 
 def images(count=40, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
-
-
-def cosines(a, b):
-    return (a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
 
 
 @pytest.fixture(scope="module")

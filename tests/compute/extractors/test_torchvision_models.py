@@ -11,6 +11,7 @@ from pipeline.compute import extractors
 from pipeline.compute.extractors import network, torchvision_models
 from pipeline.compute.extractors.torchvision_table import DIMENSIONS, PUBLISHED
 from pipeline.errors import UserError
+from tests.vectors import cosines
 
 pytestmark = pytest.mark.slow  # importing torchvision takes seconds
 
@@ -129,8 +130,7 @@ def test_a_seeded_network_agrees_with_torch(own_cache, model, node, dimensions):
     with torch.inference_mode():
         expected = create_feature_extractor(network, [node])(scaled)[node].numpy()
     assert found.shape == (3, dimensions) == (3, extractor.dimensions)
-    cosines = (found * expected).sum(1) / np.linalg.norm(found, axis=1) / np.linalg.norm(expected, axis=1)
-    assert cosines.min() > 0.99999
+    assert cosines(found, expected).min() > 0.99999
     np.testing.assert_array_equal(extractor(given[::-1]), found[::-1])
     np.testing.assert_array_equal(extractor(given[1:2]), found[1:2])
 
