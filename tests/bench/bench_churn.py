@@ -16,14 +16,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pipeline import schemas
-from pipeline.config import load_config
 from pipeline.runtime.context import Context
-from pipeline.runtime.engine import LocalEngine
-from pipeline.runtime.progress import LineReporter
-from pipeline.runtime.run import Request, run
 from pipeline.runtime.tables import read_dates
 from pipeline.sample.write import write_sample
-from pipeline.workspace import open_workspace
+from tests.runtime.runs import open_read, run_local
 from tests.shared_sets import DATA, rows_of
 
 OTHER = "fingerprint.extractor=classical/hog"
@@ -44,7 +40,7 @@ def sets(folder: Path) -> Iterator[tuple[str, Path, Rows]]:
 def listed(images: Path, workspace: Path) -> Rows:
     """A manifest of a folder, with the dates that its photographs have."""
     once(images, workspace, None, "fingerprint.extractor=raw_pixels")
-    context = opened(workspace)
+    context = open_read(workspace)
     rows = read_dates(context, schemas.IMAGES, ("uri", "captured_at")).to_pylist()
     place = f"{images.name}/"
     dated = [row for row in rows if row["captured_at"]]
@@ -52,17 +48,11 @@ def listed(images: Path, workspace: Path) -> Rows:
 
 
 def once(collection: Path, workspace: Path, manifest: Path | None, *settings: str, refit: bool = False) -> Context:
-    config = load_config(None, ["ingest.on_vanished=drop", *settings])
-    request = Request(str(collection), str(workspace), str(manifest) if manifest else None, refit=refit)
-    return run(request, config, lambda: LocalEngine(1), LineReporter(lambda _: None))
-
-
-def opened(workspace: Path) -> Context:
-    return Context(open_workspace(str(workspace)), load_config(None, []), LocalEngine, LineReporter(lambda _: None))
+    return run_local(collection, workspace, "ingest.on_vanished=drop", *settings, manifest=manifest, refit=refit)
 
 
 def ids(workspace: Path) -> dict[str, str]:
-    rows = read_dates(opened(workspace), schemas.TRACKS, ("image_id", "track_id"))
+    rows = read_dates(open_read(workspace), schemas.TRACKS, ("image_id", "track_id"))
     found = zip(rows["image_id"].to_pylist(), rows["track_id"].to_pylist(), strict=True)
     return {image: track for image, track in found if track is not None}
 

@@ -23,8 +23,8 @@ def no_engine() -> Engine:
 
 
 def run_local(
-    collection: Path,
-    workspace: Path,
+    collection: Path | str,
+    workspace: Path | str,
     *overrides: str,
     manifest: Path | None = None,
     make_engine: Callable[[], Engine] = lambda: LocalEngine(1),

@@ -8,13 +8,9 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from pipeline.config import load_config
-from pipeline.runtime.engine import LocalEngine
-from pipeline.runtime.progress import LineReporter
-from pipeline.runtime.run import Request, run
 from tests.collections import Collection, small
 from tests.crashing import CrashError, SharedDisk
-from tests.runtime.runs import tables
+from tests.runtime.runs import run_local, tables
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -28,9 +24,7 @@ def collection(tmp_path_factory: pytest.TempPathFactory) -> Collection:
 
 
 def run_once(collection: Path) -> None:
-    config = load_config(None, ["resources.rows_per_fragment=3"])
-    request = Request(str(collection), "crashing:///ws")
-    run(request, config, lambda: LocalEngine(1), LineReporter(lambda _: None))
+    run_local(collection, "crashing:///ws", "resources.rows_per_fragment=3")
 
 
 def contents() -> dict[str, dict[str, pa.Table]]:

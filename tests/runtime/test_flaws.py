@@ -23,14 +23,12 @@ from pipeline.reports.text import plain
 from pipeline.runtime import listing
 from pipeline.runtime.context import Context
 from pipeline.runtime.engine import Engine, LocalEngine
-from pipeline.runtime.progress import LineReporter
-from pipeline.runtime.run import Request, run
 from pipeline.runtime.survey import summarize, survey
 from tests.collections import small
 from tests.commands import imagetracks, run_arguments
 from tests.killing import fragment_rows
 from tests.pictures import exif, photo, quadrants, saved
-from tests.runtime.runs import config_of, no_engine, open_read, run_local, tables
+from tests.runtime.runs import no_engine, open_read, run_local, tables
 
 pytestmark = pytest.mark.slow
 DAY = "2024-05-01"
@@ -158,8 +156,7 @@ def run_on(store: Denying, workspace: Path, spoil: bool = False) -> Context:
             store.pipe_file("/photos/all/changed.jpg", WHOLE)
         return LocalEngine(1)
 
-    request = Request("denying://photos", str(workspace))
-    return run(request, config_of(LIMIT), engine, LineReporter(lambda _: None))
+    return run_local("denying://photos", workspace, LIMIT, make_engine=engine)
 
 
 def by_name(workspace: Path) -> dict[str, dict[str, Any]]:

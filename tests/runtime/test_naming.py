@@ -10,13 +10,9 @@ import pyarrow as pa
 import pytest
 
 from pipeline import schemas
-from pipeline.config import load_config
 from pipeline.errors import UserError
 from pipeline.runtime.context import Context
-from pipeline.runtime.engine import LocalEngine
 from pipeline.runtime.history import changed_tracks, state
-from pipeline.runtime.progress import LineReporter
-from pipeline.runtime.run import Request, run
 from pipeline.runtime.tables import read_dates
 from pipeline.schemas import Table
 from tests.collections import DATES, Collection, small
@@ -65,8 +61,7 @@ def reports(workspace: Path) -> list[dict[str, dict[str, int]]]:
 
 
 def run_on_disk(collection: Collection) -> Context:
-    request, config = Request(str(collection.root), "crashing:///ws"), load_config(None, [])
-    return run(request, config, lambda: LocalEngine(1), LineReporter(lambda _: None))
+    return run_local(collection.root, "crashing:///ws")
 
 
 def outcome() -> dict[str, object]:
