@@ -34,8 +34,10 @@ def folder(workspace: Path, table: Table) -> Path:
     return Path(open_read(workspace).table_uri(table))
 
 
-def expected_rows(workspace: Path, table: Table) -> int:
-    return sum(rows.num_rows for rows in tables(workspace)[table.name].values())
+@pytest.fixture(scope="module")
+def num_rows(workspace: Path) -> dict[str, int]:
+    """Table -> rows, as the project itself reads them."""
+    return {name: sum(rows.num_rows for rows in dates.values()) for name, dates in tables(workspace).items()}
 
 
 def test_a_default_run_makes_all_tables_but_those_that_are_asked_for(workspace: Path) -> None:
@@ -45,32 +47,32 @@ def test_a_default_run_makes_all_tables_but_those_that_are_asked_for(workspace: 
 
 
 @pytest.mark.parametrize("table", DATED, ids=lambda table: table.name)
-def test_duckdb(workspace: Path, table: Table) -> None:
+def test_duckdb(workspace: Path, num_rows: dict[str, int], table: Table) -> None:
     glob = folder(workspace, table) / "date=*" / "*.parquet"
     rows = duckdb.sql(f"SELECT *, date AS day FROM read_parquet('{glob}', hive_partitioning = true)")
     assert dict(zip(rows.columns, map(str, rows.types), strict=True))["day"] == "DATE"
-    assert len(rows.fetchall()) == expected_rows(workspace, table)
+    assert len(rows.fetchall()) == num_rows[table.name]
 
 
 @pytest.mark.parametrize("table", DATED, ids=lambda table: table.name)
-def test_polars(workspace: Path, table: Table) -> None:
+def test_polars(workspace: Path, num_rows: dict[str, int], table: Table) -> None:
     glob = folder(workspace, table) / "date=*" / "*.parquet"
     rows = pl.read_parquet(glob, hive_partitioning=True, try_parse_hive_dates=True)
     assert rows.schema["date"] == pl.Date
-    assert rows.height == expected_rows(workspace, table)
+    assert rows.height == num_rows[table.name]
 
 
 @pytest.mark.parametrize("table", DATED, ids=lambda table: table.name)
-def test_pandas(workspace: Path, table: Table) -> None:
+def test_pandas(workspace: Path, num_rows: dict[str, int], table: Table) -> None:
     rows = pd.read_parquet(folder(workspace, table))
-    assert len(rows) == expected_rows(workspace, table)
+    assert len(rows) == num_rows[table.name]
     if len(rows):
         assert set(pd.to_datetime(rows["date"].astype(str)).dt.date) <= set(DAYS)
 
 
 @pytest.mark.parametrize("table", DATED, ids=lambda table: table.name)
-def test_pandas_with_real_dates(workspace: Path, table: Table) -> None:
-    if not expected_rows(workspace, table):
+def test_pandas_with_real_dates(workspace: Path, num_rows: dict[str, int], table: Table) -> None:
+    if not num_rows[table.name]:
         pytest.skip(f"{table.name} has no rows here")
     rows = pd.read_parquet(folder(workspace, table))
     rows["date"] = pd.to_datetime(rows["date"].astype(str))
@@ -96,13 +98,13 @@ def test_hugging_face(workspace: Path, table: Table, tmp_path: Path, monkeypatch
 
 
 @pytest.mark.parametrize("table", DATED, ids=lambda table: table.name)
-def test_pyarrow(workspace: Path, table: Table) -> None:
+def test_pyarrow(workspace: Path, num_rows: dict[str, int], table: Table) -> None:
     import pyarrow as pa
 
     parts = ds.partitioning(pa.schema([("date", pa.date32())]), flavor="hive")
     rows = ds.dataset(folder(workspace, table), partitioning=parts).to_table()
     assert rows.schema.field("date").type == pa.date32()
-    assert rows.num_rows == expected_rows(workspace, table)
+    assert rows.num_rows == num_rows[table.name]
 
 
 def test_the_query_that_a_run_prints(workspace: Path) -> None:
