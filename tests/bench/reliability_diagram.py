@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -41,9 +42,9 @@ def draw(results: Sequence[Result], path: Path) -> None:
     FigureCanvasAgg(figure).print_png(path, metadata={"Software": None})
 
 
-def _dots(axis: object, found: Reliability) -> None:
+def _dots(axis: Any, found: Reliability) -> None:
     some = found.count >= FEWEST
     count, right = found.count[some], found.right[some]
     error = np.sqrt(np.maximum(right * (1 - right), 0.25 / count) / count)
-    axis.errorbar(found.probability[some], right, error, fmt="none", ecolor="C0", elinewidth=0.8)  # type: ignore[attr-defined]
-    axis.scatter(found.probability[some], right, s=4 + 60 * count / found.num, color="C0", zorder=3)  # type: ignore[attr-defined]
+    axis.errorbar(found.probability[some], right, error, fmt="none", ecolor="C0", elinewidth=0.8)
+    axis.scatter(found.probability[some], right, s=4 + 60 * count / found.num, color="C0", zorder=3)

@@ -1,6 +1,7 @@
 """Names that stay: small histories whose answer is known by hand."""
 
 from collections import Counter
+from random import Random
 
 import pyarrow as pa
 import pytest
@@ -178,14 +179,14 @@ def test_whatever_happens_no_two_tracks_share_an_id_and_no_id_is_lost(runs: list
 
 @settings(max_examples=20)
 @given(IMAGES, IMAGES, st.randoms())
-def test_the_order_of_what_is_counted_carries_no_information(first: State, second: State, random: object) -> None:
+def test_the_order_of_what_is_counted_carries_no_information(first: State, second: State, rng: Random) -> None:
     found = []
     for shuffle in (False, True):
         history = History()
         history.run(first)
         now = list(second.items())
         if shuffle:
-            random.shuffle(now)  # type: ignore[attr-defined]
+            rng.shuffle(now)
         found.append(history.run(dict(now)).registry)
     assert found[0].equals(found[1])
 
