@@ -1,6 +1,7 @@
 """What the whole pipeline reaches at default settings, given paths and capture times only.
 
-Labels are read by the scorer alone: the manifests are cut down to `path` and `captured_at` before the run.
+Labels are read by the scorer alone: the manifests are cut down to `path` and `captured_at` before the run.  The sample
+is scored where it is written: `tests/sample/test_write.py`.
 """
 
 import csv
@@ -12,7 +13,6 @@ from pipeline import schemas
 from pipeline.reports.evaluate import Evaluation, evaluate
 from pipeline.reports.truth import read_truth, read_truth_events
 from pipeline.runtime.tables import read_dates
-from pipeline.sample.write import write_sample
 from tests.runtime.runs import open_read, run_local
 from tests.shared_sets import DATA, rows_of
 
@@ -44,12 +44,3 @@ def test_shared_sets(name: str, least: float, tmp_path: Path) -> None:
         pytest.skip(f"{name} does not come with the project; put it into {DATA} to score it")
     run_local(DATA / name, tmp_path / "ws", manifest=without_labels(name, tmp_path / "manifest.csv"))
     assert scored(tmp_path / "ws", DATA / name / "manifest.csv").tracks["idf1"] >= least
-
-
-def test_the_sample_and_its_events(tmp_path: Path) -> None:
-    sample = write_sample(tmp_path / "sample")
-    run_local(sample.images, tmp_path / "ws")
-    result = scored(tmp_path / "ws", sample.truth, sample.truth_events)
-    assert result.tracks["idf1"] >= 0.90
-    found = {one.kind: one.num_matched for one in result.events}
-    assert found == {"birth": 3, "end": 2, "gap": 1, "split": 1, "merge": 1}

@@ -17,6 +17,8 @@ from pipeline.errors import UserError
 from pipeline.sample import SampleReport, write_sample
 from pipeline.sample.world import DATES, SPLIT_PIECE, events, views
 from pipeline.sample.write import _Writer
+from tests.runtime.runs import run_local
+from tests.test_quality import scored
 
 pytestmark = pytest.mark.slow
 
@@ -141,6 +143,15 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(sample: Samp
 def test_it_is_small_enough_to_write_anywhere(sample: Sample) -> None:
     assert sum((sample.report.images / path).stat().st_size for path in files(sample)) < 40e6
     assert 600 <= sample.report.num_files <= 900
+
+
+@pytest.mark.timeout(600)
+def test_the_pipeline_finds_its_subjects_and_events(sample: Sample, tmp_path: Path) -> None:
+    run_local(sample.report.images, tmp_path / "ws")
+    result = scored(tmp_path / "ws", sample.report.truth, sample.report.truth_events)
+    assert result.tracks["idf1"] >= 0.90
+    found = {one.kind: one.num_matched for one in result.events}
+    assert found == {"birth": 3, "end": 2, "gap": 1, "split": 1, "merge": 1}
 
 
 def normalised(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
