@@ -12,7 +12,6 @@ tables to Arrow tables.  Recall is of the neighbours of a sample of its images, 
 import argparse
 import json
 import multiprocessing
-import resource
 import subprocess
 import sys
 import tempfile
@@ -132,7 +131,7 @@ def one_date(count: int) -> dict[str, float]:
         "cluster_cpu": after - between,
         "wall": end - wall,
         "graph_wall": middle - wall,
-        "peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
+        "peak_gib": measuring.peak_mib() / 2**10,
         "recall": recall(rows, model, graph),
     }
 

@@ -8,7 +8,6 @@ looks of every subject that is seen.  Then one date of 2 000 clusters against 10
 
 import argparse
 import datetime
-import resource
 import time
 from collections import deque
 
@@ -18,6 +17,7 @@ import pyarrow as pa
 
 from pipeline.stages.link import Before, LinkParams, LinkResult, link_date
 from pipeline.stages.vectors import to_column
+from tests.bench import measuring
 
 DIMENSIONS = 256
 LOOKS = 3
@@ -103,11 +103,10 @@ def year(dates: int, clusters: int) -> None:
         seconds.append(time.perf_counter() - started)
         cpu.append(time.process_time() - used)
         fold.add(_day(t), found)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"{dates} dates x {clusters} clusters x {DIMENSIONS}-d: {sum(seconds):.0f} s, {sum(cpu):.0f} CPU-s")
     early, late = float(np.median(cpu[20:40] or cpu)), float(np.median(cpu[-20:]))
     print(f"  a date: {early:.2f} CPU-s around date 30, {late:.2f} at the end: {late / early:.2f} times (limit 1.5)")
-    print(f"  peak memory {peak:.0f} MiB")
+    print(f"  peak memory {measuring.peak_mib():.0f} MiB")
 
 
 def flood(tracks: int, clusters: int) -> None:
@@ -127,9 +126,8 @@ def flood(tracks: int, clusters: int) -> None:
     found = fold.link(_day(5), tables)
     wall, cpu = time.perf_counter() - started, time.process_time() - used
     linked = len(found.links) - found.links["previous_cluster_id"].null_count
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"{clusters} clusters against {tracks} open tracks: {wall:.1f} s, {cpu:.1f} CPU-s, {linked} linked")
-    print(f"  peak memory {peak:.0f} MiB")
+    print(f"  peak memory {measuring.peak_mib():.0f} MiB")
 
 
 def main() -> None:

@@ -7,7 +7,6 @@ a first run (everything is new) and of planning the next (nothing is).
 """
 
 import argparse
-import resource
 import subprocess
 import sys
 import tempfile
@@ -21,6 +20,7 @@ from pipeline.config import load_config
 from pipeline.runtime import ingest
 from pipeline.runtime.reading import units_of
 from pipeline.runtime.sources import list_collection
+from tests.bench.measuring import peak_mib
 
 
 def write_inventory(path: Path, keys: int) -> None:
@@ -37,19 +37,14 @@ def write_inventory(path: Path, keys: int) -> None:
     pq.write_table(rows, path)
 
 
-def peak() -> float:
-    """MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
 def measure(path: Path) -> None:
     """In a process of its own: list, plan a first run, plan the next; a line each."""
     params = load_config(None, [f"ingest.inventory={path}"]).ingest
-    before, started = peak(), time.process_time()
+    before, started = peak_mib(), time.process_time()
     listing = list_collection("s3://photographs/archive", None, params).objects
 
     def say(what: str, keys: int) -> None:
-        print(f"  {what:10}{keys:>9} keys {peak() - before:7.0f} MB {time.process_time() - started:6.1f} CPU-s")
+        print(f"  {what:10}{keys:>9} keys {peak_mib() - before:7.0f} MiB {time.process_time() - started:6.1f} CPU-s")
 
     say("listed", listing.num_rows)
     listing = ingest._with_versions(ingest.named(listing, params))

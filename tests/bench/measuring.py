@@ -28,6 +28,11 @@ def cpu_seconds() -> float:
     return sum(part.ru_utime + part.ru_stime for part in used)
 
 
+def peak_mib() -> float:
+    """The most memory that this process has had so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+
+
 def in_turns(ways: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, Cost]:
     """Run every way once to warm up, then all of them in turn ``repeats`` times: a slow minute hits all alike."""
     for run in ways.values():
