@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from pipeline.cli import app, guarded
@@ -11,11 +12,13 @@ from pipeline.errors import DamagedError
 from pipeline.runtime.tables import read_dates
 from pipeline.schemas import FINGERPRINTS, TABLES, Table
 from tests.collections import small
-from tests.runtime.runs import files, open_read, run_local, tables
+from tests.commands import run_arguments
+from tests.runtime.runs import files, folder, open_read, run_local, tables
 
 pytestmark = pytest.mark.slow
 
 HEADS = ["", "{", "[]", "{}", '{"partitions": []}', '{"partitions": {"2024-05-01": {"parts": 3}}, "extra": {}}', "\xff"]
+Tables = dict[str, dict[str, pa.Table]]
 KINDS = ("images", "fingerprints", "projection", "assignments", "links", "tracks")
 CHOSEN = [table for table in TABLES if table.name in KINDS]
 
@@ -28,14 +31,15 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
+@pytest.fixture(scope="module")
+def expected(whole: Path) -> Tables:
+    return tables(whole / "ws")
+
+
 @pytest.fixture
 def workspace(whole: Path, tmp_path: Path) -> Path:
     shutil.copytree(whole / "ws", tmp_path / "ws")
     return tmp_path / "ws"
-
-
-def folder(workspace: Path, table: Table) -> Path:
-    return Path(open_read(workspace).table_uri(table))
 
 
 def partition(workspace: Path, table: Table) -> Path:
@@ -60,32 +64,30 @@ def swept(workspace: Path, *more: str) -> None:
     assert end.value.code == 0
 
 
-def run_arguments(whole: Path, workspace: Path) -> list[object]:
-    return ["run", "-c", whole / "photos", "-w", workspace, "--engine", "local"]
-
-
 @pytest.mark.parametrize("head", HEADS)
 def test_a_damaged_head_is_told_and_rebuilt(
-    whole: Path, workspace: Path, head: str, capfd: pytest.CaptureFixture[str]
+    whole: Path, expected: Tables, workspace: Path, head: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     for table in CHOSEN:
         (folder(workspace, table) / "_head.json").write_text(head, encoding="latin-1")
-    for words in (["status", "-w", workspace], run_arguments(whole, workspace)):
+    for words in (["status", "-w", workspace], run_arguments(whole / "photos", workspace)):
         assert "images/_head.json" in said(capfd, *words)
     swept(workspace)
     assert not run_local(whole / "photos", workspace).done
-    assert tables(workspace) == tables(whole / "ws")
+    assert tables(workspace) == expected
     before = files(workspace)
     assert not run_local(whole / "photos", workspace).done
     assert files(workspace) == before
 
 
 @pytest.mark.parametrize("table", CHOSEN, ids=lambda table: table.name)
-def test_a_head_that_is_gone_is_made_of_the_manifests(whole: Path, workspace: Path, table: Table) -> None:
+def test_a_head_that_is_gone_is_made_of_the_manifests(
+    whole: Path, expected: Tables, workspace: Path, table: Table
+) -> None:
     (folder(workspace, table) / "_head.json").unlink()
-    assert tables(workspace) == tables(whole / "ws")
+    assert tables(workspace) == expected
     assert not run_local(whole / "photos", workspace).done
-    assert tables(workspace) == tables(whole / "ws")
+    assert tables(workspace) == expected
     assert (folder(workspace, table) / "_head.json").exists()
 
 
@@ -141,14 +143,14 @@ DAMAGES: list[Callable[[Path], None]] = [
 @pytest.mark.parametrize("table", CHOSEN, ids=lambda table: table.name)
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
 def test_a_damaged_partition_is_dropped_and_computed_again(
-    whole: Path, workspace: Path, table: Table, damage: Callable[[Path], None]
+    whole: Path, expected: Tables, workspace: Path, table: Table, damage: Callable[[Path], None]
 ) -> None:
     damage(partition(workspace, table))
     swept(workspace, *(["--check"] if damage in (junk_part, flipped_part) else []))
     done = run_local(whole / "photos", workspace).done
     assert done["images"] == (2 if table.name == "images" else 0)  # of that date
     assert done["fingerprints"] == (2 if table.name == "fingerprints" else 0)
-    assert tables(workspace) == tables(whole / "ws")
+    assert tables(workspace) == expected
     assert not run_local(whole / "photos", workspace).done
 
 
@@ -160,6 +162,6 @@ def test_reading_a_damaged_part_says_so(
         if table.name in ("fingerprints", "links", "track_summary", "tracks"):
             damage(partition(workspace, table))
     assert "part-" in said(capfd, "picture", "-w", workspace, workspace.parent / "x.png")
-    assert "part-" in said(capfd, *run_arguments(whole, workspace), "--set", "projection.dimensions=8")
+    assert "part-" in said(capfd, *run_arguments(whole / "photos", workspace), "--set", "projection.dimensions=8")
     with pytest.raises(DamagedError):
         read_dates(open_read(workspace), FINGERPRINTS, FINGERPRINTS.names)

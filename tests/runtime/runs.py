@@ -52,6 +52,11 @@ def tables(workspace: Path | str, *overrides: str) -> dict[str, dict[str, pa.Tab
     return found
 
 
+def folder(workspace: Path, table: Table) -> Path:
+    """Where the partitions of a table lie."""
+    return Path(open_read(workspace).table_uri(table))
+
+
 def up_to_naming(found: dict[str, dict[str, pa.Table]]) -> dict[str, dict[str, pa.Table]]:
     """Tables in which every track is called by its first image instead of by its id."""
     called: dict[str, str] = {}

@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.schemas import TABLES, Table
 from tests.collections import DATES, small
-from tests.runtime.runs import open_read, run_local, tables
+from tests.runtime.runs import folder, open_read, run_local, tables
 
 pytestmark = pytest.mark.slow
 ASKED_FOR = {"coordinates", "linkage", "map", "collection_map"}
@@ -28,10 +28,6 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     manifest.write_text("path,weight,label\n" + "".join(f"{key},1.5,x\n" for key in collection.identity))
     run_local(collection.root, root / "ws", manifest=manifest)
     return root / "ws"
-
-
-def folder(workspace: Path, table: Table) -> Path:
-    return Path(open_read(workspace).table_uri(table))
 
 
 @pytest.fixture(scope="module")
