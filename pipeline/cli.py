@@ -155,25 +155,33 @@ def sample(
 def sweep(
     workspace: WorkspaceOption,
     check: Annotated[bool, typer.Option("--check", help="Read every part, and drop what is not as written.")] = False,
+    forget_history: Annotated[
+        bool, typer.Option("--forget-history", help="Drop damaged registry, aliases, changes or verdicts too.")
+    ] = False,
 ) -> None:
     """Delete what no manifest names, unfinished work included; runs do this by themselves after a crash.
 
-    A partition that is damaged is dropped; the next run computes it again.
+    A partition that is damaged is dropped; the next run computes it again.  History, which none can compute, is
+    dropped only with --forget-history: tracks whose ids it alone kept are named anew.
     """
     from pipeline.workspace import open_workspace
 
     found = open_workspace(workspace)
     swept = False
     try:
-        orphans = found.sweep(keep_fragments=False, check=check)
+        orphans = found.sweep(keep_fragments=False, check=check, forget_history=forget_history)
         swept = True
     finally:
         found.end(clean=swept)
     dropped = sorted(path.rsplit("/", 3)[-3:-1] for path in orphans if path.endswith("/_manifest.json"))
     out.print(f"Deleted {len(orphans)} objects that no manifest names.", soft_wrap=True)
-    if dropped:
-        names = ", ".join(" ".join(one) for one in dropped)
-        out.print(f"Dropped as damaged, for the next run to compute again: {names}", markup=False, soft_wrap=True)
+    history = {table.name for table in schemas.TABLES if table.history}
+    for told, damaged in (
+        ("Dropped as damaged, for the next run to compute again", [one for one in dropped if one[0] not in history]),
+        ("Dropped as damaged, and gone for good", [one for one in dropped if one[0] in history]),
+    ):
+        if damaged:
+            out.print(f"{told}: {', '.join(' '.join(one) for one in damaged)}", markup=False, soft_wrap=True)
 
 
 @app.command()

@@ -19,6 +19,10 @@ from pipeline.storage import FileSystem, is_local, put_atomic
 _WHOLE_FILE_BYTES = 16 << 20
 """Parts up to this size are read by one GET even if only some columns are wanted: a round trip costs more."""
 
+_CARRIED_BYTES = 256 << 10
+"""A partition that is one part of at most this size travels to the driver instead of through the store: two writes
+less.  The driver holds one a call in flight."""
+
 _ROWS_PER_GROUP = {"images": 128, "fingerprints": 2048}
 """Small where rows are large, so that a few images are read without their part."""
 
@@ -39,7 +43,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Staged:
-    """What a worker wrote for one partition and the driver may commit: descriptors, never rows."""
+    """What a worker made of one partition and the driver may commit: descriptors, or one small part as it is."""
 
     folder: str
     parts: tuple[Part, ...]
@@ -47,6 +51,8 @@ class Staged:
     failed: Mapping[str, int] = field(default_factory=dict)
     kept: bool = False
     """Whether the parts are the committed ones, which hold the same: then nothing was written."""
+    carried: bytes | None = field(default=None, repr=False)
+    """The only part's bytes where it is small; then it lies nowhere yet."""
 
     @property
     def rows(self) -> int:
@@ -77,9 +83,13 @@ def put_part(filesystem: FileSystem, folder: str, table: Table, rows: pa.Table) 
 
 
 def _put(filesystem: FileSystem, folder: str, data: bytes, rows: int) -> Part:
-    part = Part(_name(data), rows, len(data))
+    part = _part(data, rows)
     put_atomic(filesystem, f"{folder}/{part.name}", data)
     return part
+
+
+def _part(data: bytes, rows: int) -> Part:
+    return Part(_name(data), rows, len(data))
 
 
 def stage_parts(
@@ -92,7 +102,8 @@ def stage_parts(
 ) -> Staged:
     """Write one partition's rows, given in the order of the key, as parts of some ``part_bytes`` (at least one part).
 
-    Where they fit into one part and ``committed`` holds the same, nothing is written and that is returned.
+    Where they fit into one part, nothing is written if ``committed`` holds the same (then that is returned) or if
+    the part is so small that it can be carried.
 
     Raises:
         SchemaError: a batch is not this table's, or does not follow the one before.
@@ -114,8 +125,9 @@ def stage_parts(
         raise ValueError(f"{table.name}: no batch to stage, not even an empty one")
     if committed is not None and not parts and content.hexdigests() == dict(committed.content):
         return replace(committed, kept=True)
-    parts.append(_put(filesystem, folder, *waiting))
-    return Staged(folder, tuple(parts), content.hexdigests(), dict(sorted(failed.items())))
+    carried = waiting[0] if not parts and len(waiting[0]) <= _CARRIED_BYTES else None
+    parts.append(_put(filesystem, folder, *waiting) if carried is None else _part(*waiting))
+    return Staged(folder, tuple(parts), content.hexdigests(), dict(sorted(failed.items())), carried=carried)
 
 
 def read_part(filesystem: FileSystem, path: str, size: int, columns: Sequence[str] | None = None) -> pa.Table:

@@ -1,7 +1,7 @@
 """A table in the workspace: committed partitions, read by their manifests (DESIGN.md rule 3).
 
     TABLE/_head.json                         partition -> manifest, for all partitions: planning reads this one object
-    TABLE/_staging/PARTITION/part-HASH…      written, not committed
+    TABLE/_staging/PARTITION/part-HASH…      written, not committed; a partition of one small part does without
     TABLE/_staging/fragments/part-HASH…      rows of an unfinished map stage, kept so that the next run goes on
     TABLE/date=2024-05-01/part-HASH.parquet  a part
     TABLE/date=2024-05-01/_manifest.json     the list of the partition's parts, put last: the commit
@@ -134,7 +134,7 @@ class TableStore:
     def stage(
         self, partition: str, batches: Iterable[pa.Table], part_bytes: int, old: Manifest | None = None
     ) -> Staged:
-        """Write a partition's rows where no reader looks; ``commit`` publishes them.
+        """Write a partition's rows where no reader looks, or carry them if they are few; ``commit`` publishes them.
 
         ``old`` is the partition as it is committed: the same rows need not be written again.
         """
@@ -174,7 +174,7 @@ class TableStore:
     ) -> Manifest:
         """Publish staged parts as the partition's whole content.
 
-        The parts are copied beside the old ones, one manifest is put (the commit), then the old parts are deleted, some
+        The parts are put beside the old ones, one manifest is put (the commit), then the old parts are deleted, some
         together.
 
         Raises:
@@ -195,7 +195,7 @@ class TableStore:
         self._permit()
         for part in parts:
             if part.name not in kept:
-                self._copy(f"{staged.folder}/{part.name}", f"{folder}/{part.name}")
+                self._place(staged, part.name, folder)
         manifest = Manifest(dict(inputs), parts, dict(staged.content), dict(staged.failed))
         self._publish(partition, manifest, old)
         self._remember(partition, manifest)
@@ -206,7 +206,7 @@ class TableStore:
 
     def discard(self, staged: Staged) -> None:
         """Give up staged parts: they are committed, or not wanted."""
-        if not staged.kept:
+        if not staged.kept and staged.carried is None:
             self._spent.add(f"{staged.folder}/{part.name}" for part in staged.parts)
 
     @shielded()
@@ -239,15 +239,21 @@ class TableStore:
                 with suppress(OSError):  # not empty
                     os.rmdir(folder)  # noqa: PTH106  (text, as os.walk gives it)
 
-    def sweep(self, keep_fragments: bool = True, check: bool = False) -> list[str]:
+    def sweep(self, keep_fragments: bool = True, check: bool = False, forget_history: bool = False) -> list[str]:
         """Repair what a crash left: delete what no manifest names, rebuild the head; returns what was deleted.
 
         A partition whose manifest cannot be read, or with a part that is missing or has another size, is given up:
         the next run computes it again.  ``check``: every part is read, and has to hold what was written.
+
+        Raises:
+            DamagedError: a partition of history is damaged, which nothing computes again, and it may not be forgotten;
+                nothing was deleted.
         """
         self._permit()
         sizes = self._files()
         manifests = dict(self._sound(sizes, check))
+        if self.table.history and not forget_history:
+            self._refuse_loss(sizes, manifests)
         kept = {f"{self.folder(name)}/{part.name}" for name, one in manifests.items() for part in one.parts}
         kept |= {f"{self.folder(name)}/{_MANIFEST}" for name in manifests}
         orphans = [path for path in sizes if path not in kept and self._is_orphan(path, keep_fragments)]
@@ -293,6 +299,16 @@ class TableStore:
                     check and not all(is_as_written(self.filesystem, part) for part in parts)
                 ):
                     yield name, manifest
+
+    def _refuse_loss(self, sizes: Mapping[str, int], sound: Mapping[str, Manifest]) -> None:
+        kept = {f"{self.folder(name)}/{_MANIFEST}" for name in sound}
+        lost = next((path for path in sizes if path.endswith(f"/{_MANIFEST}") and path not in kept), None)
+        if lost is not None:
+            raise DamagedError(
+                f"the partition of {lost} is damaged, and it is history: no run can compute {self.table.name} again\n"
+                f"bring {lost.rpartition('/')[0]} back from a copy of the workspace, "
+                "or give it up by `imagetracks sweep --check --forget-history --workspace …`"
+            )
 
     def _partition_of(self, folder: str) -> str | None:
         prefix = f"{self.root}/{self.table.partition_key}="
@@ -360,9 +376,12 @@ class TableStore:
             return {}
         return {str(path): int(info["size"] or 0) for path, info in sorted(found.items())}
 
-    def _copy(self, source: str, target: str) -> None:
-        self.filesystem.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
-        self.filesystem.cp_file(source, target)
+    def _place(self, staged: Staged, name: str, folder: str) -> None:
+        if staged.carried is not None:
+            put_atomic(self.filesystem, f"{folder}/{name}", staged.carried, self._permit)
+            return
+        self.filesystem.makedirs(folder, exist_ok=True)
+        self.filesystem.cp_file(f"{staged.folder}/{name}", f"{folder}/{name}")
 
     def _publish(self, partition: str, manifest: Manifest, old: Manifest | None) -> None:
         """Put the manifest in the place of the old one: the commit."""

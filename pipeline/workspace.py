@@ -152,12 +152,16 @@ class Workspace:
         for store in self.stores():
             store.drop_fragments()
 
-    def sweep(self, keep_fragments: bool = True, check: bool = False) -> list[str]:
-        """Repair every table after a crash; returns the deleted objects' paths.  ``check``: all parts are read."""
+    def sweep(self, keep_fragments: bool = True, check: bool = False, forget_history: bool = False) -> list[str]:
+        """Repair every table after a crash; returns the deleted objects' paths.  ``check``: all parts are read.
+
+        Raises:
+            DamagedError: a table of history is damaged, and may not be forgotten.
+        """
         self.permit()
         orphans = []
         for store in self.stores():
-            orphans += store.sweep(keep_fragments, check)
+            orphans += store.sweep(keep_fragments, check, forget_history)
             store.flush()
             store.tidy()
         return orphans

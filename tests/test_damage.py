@@ -10,7 +10,7 @@ import pytest
 from pipeline.cli import app, guarded
 from pipeline.errors import DamagedError
 from pipeline.runtime.tables import read_dates
-from pipeline.schemas import FINGERPRINTS, TABLES, Table
+from pipeline.schemas import FINGERPRINTS, REGISTRY, TABLES, Table
 from tests.collections import small
 from tests.commands import run_arguments
 from tests.runtime.runs import files, folder, open_read, run_local, tables
@@ -152,6 +152,25 @@ def test_a_damaged_partition_is_dropped_and_computed_again(
     assert done["fingerprints"] == (2 if table.name == "fingerprints" else 0)
     assert tables(workspace) == expected
     assert not run_local(whole / "photos", workspace).done
+
+
+@pytest.mark.parametrize("damage", [cut_manifest, no_part, cut_part], ids=lambda damage: damage.__name__)
+def test_damaged_history_is_dropped_only_when_that_is_asked_for(
+    whole: Path, expected: Tables, workspace: Path, damage: Callable[[Path], None], capfd: pytest.CaptureFixture[str]
+) -> None:
+    damage(partition(workspace, REGISTRY))
+    before = files(workspace)
+    with pytest.raises(SystemExit) as end:
+        guarded(lambda: app(["sweep", "-w", str(workspace)]))
+    assert end.value.code == 2
+    assert "no run can compute registry again" in capfd.readouterr().err
+    assert {name: data for name, data in files(workspace).items() if "_lease" not in name} == {
+        name: data for name, data in before.items() if "_lease" not in name
+    }
+    swept(workspace, "--forget-history")
+    assert "gone for good: registry name=" in capfd.readouterr().out
+    run_local(whole / "photos", workspace)
+    assert tables(workspace) == expected  # ids come of content where there is no history
 
 
 @pytest.mark.parametrize("damage", [no_part, cut_part, junk_part], ids=lambda damage: damage.__name__)
