@@ -26,7 +26,10 @@ READER, EXTRACTOR, GROUP, TALLY = "ray::MapBatches(", "ray::MapWorker(", "ray::r
 RAYLET = "raylet"
 _STAGE = re.compile(rb"^([a-z_ ]+): \d+ [a-z]+$", re.MULTILINE)
 _POLL = 0.02
-BY_DATE = ("projection", "neighbors", "cluster", "link", "tracks", "track_summary")
+BY_DATE = (
+    *("projection", "constraints", "neighbors", "cluster", "link"),
+    *("naming", "tracks", "publish", "looks", "track_summary"),
+)
 STAGES = ("images", "images by date", "fingerprints", "fingerprints by date", *BY_DATE)
 """In the order of a run; those of ``BY_DATE`` and the two ``by date`` are calls, the others maps."""
 FATAL = ("driver", RAYLET)

@@ -90,7 +90,7 @@ def test_runs_on_ray_are_stopped_in_each_kind_of_stage(
     """One after the other on one workspace, each a stage further; then one that comes to its end."""
     settings = ("resources.num_cpus=1", "resources.rows_per_fragment=2")
     slowed = {"DECODE_SLEEP": "0.25", "STAGE_SLEEP": "1"}
-    for stage in ("images", "fingerprints", "neighbors", "link"):
+    for stage in ("images", "fingerprints", "link"):
         with Killable(collection.root, tmp_path / "ws", settings, environment=slowed) as run:
             run.until(lambda run=run, stage=stage: run.stage == stage, 300)
             time.sleep(0.5)

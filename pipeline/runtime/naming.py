@@ -96,7 +96,7 @@ def run_naming(context: Context) -> None:
     registry = stores[-1].partitions.get(CURRENT)
     if registry is not None:
         _drop_unfinished(stores[:-1], registry.inputs["run"])
-    context.reporter.start("naming", 1, "registries")
+    context.reporter.start("naming", 1, "tables")
     params, part_bytes = context.config.naming, context.config.resources.part_bytes
     call = Call("naming", "the registry", name_tracks, (_task(context), params, stores, context.run, part_bytes))
     for _, named in context.engine().call([call]):
