@@ -4,6 +4,10 @@ import re
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("imagetracks", deadline=None)  # a busy machine is no failure
+settings.load_profile("imagetracks")
 
 LEFT_OUT = re.compile(r"^pytestmark = .*pytest\.mark\.(slow|ray)\b", re.MULTILINE)
 

@@ -42,7 +42,7 @@ def table(rows: list[dict[str, object]]) -> pa.Table:
 
 @pytest.mark.slow
 @given(rows=st.lists(ROW, min_size=1, max_size=12), data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_splits_slices_and_encodings_do_not_count(rows: list[dict[str, object]], data: st.DataObject) -> None:
     whole = table(rows)
     cut = data.draw(st.integers(0, len(rows)))
@@ -59,7 +59,7 @@ def written(value: object) -> str:
 
 
 @given(rows=st.lists(ROW, min_size=2, max_size=6), column=st.sampled_from(SCHEMA.names))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_changed_value_changes_its_columns_digest_and_no_other(rows: list[dict[str, object]], column: str) -> None:
     other = [{**rows[0], column: rows[1][column]}, *rows[1:]]
     before, after = content_digests(table(rows)), content_digests(table(other))

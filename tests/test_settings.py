@@ -238,7 +238,7 @@ PLAIN = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.sampled_from(["name", "inner", "inner.rate", "inner.weights", "other.deep", "x.y"]), PLAIN)
 def test_no_value_whatever_raises_anything_but_a_user_error(key, value):
     with suppress(UserError):

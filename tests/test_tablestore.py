@@ -41,7 +41,7 @@ def glob_parts(store: TableStore) -> list[str]:
 
 
 @given(ids=st.sets(st.text("0123456789abcdef", min_size=1, max_size=4), max_size=30), cuts=st.sets(st.integers(0, 30)))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_a_table_reads_back_the_same_however_it_was_split(ids: set[str], cuts: set[int]) -> None:
     whole = rows(*sorted(ids))
     ends = [0, *sorted(cut for cut in cuts if cut < len(ids)), len(ids)]

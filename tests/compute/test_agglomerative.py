@@ -43,7 +43,7 @@ def test_equal_images_share_a_cluster_at_any_similarity(dense_below: int) -> Non
 
 
 @given(st.integers(2, 50), st.integers(0, 100), st.floats(0.1, 0.95))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_the_neighbour_graph_gives_what_all_pairs_give(count: int, seed: int, similarity: float) -> None:
     vectors = clustered(count, seed)
     assert cut(vectors, similarity=similarity, dense_below=0) == cut(vectors, similarity=similarity)

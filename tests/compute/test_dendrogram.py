@@ -39,7 +39,7 @@ def test_a_point_that_stands_for_two_weighs_twice() -> None:
 
 
 @given(st.integers(3, 60), st.integers(0, 1000))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_all_pairs_give_the_tree_of_scipy(count: int, seed: int) -> None:
     points = clustered(count, seed)
     tree = tree_of(points)

@@ -51,7 +51,7 @@ def test_silhouettes_by_hand() -> None:
 
 
 @given(st.integers(3, 40), st.integers(0, 999), st.booleans())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_silhouettes_are_those_of_all_pairs(count: int, seed: int, unit: bool) -> None:
     rng = np.random.default_rng(seed)
     vectors = rng.normal(size=(count, 3)).astype(np.float32)

@@ -36,7 +36,7 @@ def test_a_degree_of_latitude_is_111_kilometres_and_poles_have_no_longitude() ->
 @given(
     st.integers(2, 30), st.integers(1, 40), st.integers(0, 999), st.sampled_from(["numeric", "categorical", "cyclic"])
 )
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_a_missing_value_is_as_far_as_values_are_on_average(known: int, missing: int, seed: int, kind: str) -> None:
     rng = np.random.default_rng(seed)
     numbers = np.append(rng.normal(size=known), np.full(missing, NAN))

@@ -23,7 +23,7 @@ def brute_force(vectors: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray
 
 
 @given(st.integers(1, 40), st.integers(1, 12), st.integers(0, 5), st.integers(0, 100))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_the_graph_is_that_of_brute_force_with_equal_vectors_among_them(
     size: int, count: int, copies: int, seed: int
 ) -> None:

@@ -20,7 +20,7 @@ def moments_of(*blocks: np.ndarray) -> Moments:
 
 
 @given(st.lists(st.integers(0, 60), max_size=4), st.randoms(use_true_random=False))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_the_moments_are_bit_equal_for_any_split_and_order(cuts: list[int], random: object) -> None:
     vectors = some_vectors(60, 7)
     whole = moments_of(vectors)

@@ -41,7 +41,7 @@ def test_as_it_is_printed():
     assert max(map(len, lines)) <= WIDTH
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.builds(
         Inner,

@@ -263,7 +263,7 @@ KINDS: dict[str, tuple[bytes, str | None]] = {
 }
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 @given(st.lists(st.sampled_from(sorted(KINDS)), min_size=1, max_size=9), st.sampled_from(["folder", "tar", "zip"]))
 def test_any_mix_of_broken_and_good_files_loses_no_row(kinds: list[str], form: str) -> None:
     files = {f"{kind}/{n}.jpg": KINDS[kind][0] for n, kind in enumerate(kinds)}

@@ -42,7 +42,7 @@ def both(new: pa.Table | None, old: pa.Table | None) -> pa.Table:
     part_bytes=st.sampled_from([3000, 8000, 1 << 27]),
 )
 @pytest.mark.slow
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_a_date_is_the_union_sorted_and_the_new_wins(
     old: set[int], new: list[list[int]], elsewhere: list[int], part_bytes: int
 ) -> None:

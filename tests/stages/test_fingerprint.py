@@ -122,7 +122,7 @@ KINDS = st.one_of(st.tuples(*[st.integers(0, 255)] * 3), st.none(), st.just(BROK
 
 
 @pytest.mark.slow
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(KINDS, max_size=30), st.integers(1, 3), st.integers(0, 30))
 def test_any_mix_loses_no_row_and_any_split_gives_the_same(kinds, threads, cut):
     with pytest.MonkeyPatch.context() as patch:

@@ -236,7 +236,7 @@ CONTENTS = {
 
 
 @pytest.mark.slow
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.sampled_from(sorted(CONTENTS)), max_size=8), st.integers(0, 8))
 def test_no_row_is_lost_or_disturbed_by_its_neighbours(kinds: list[str], cut: int) -> None:
     params = IngestParams(max_pixels=10**6)

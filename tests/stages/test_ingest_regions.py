@@ -68,7 +68,7 @@ def test_fractions_are_of_the_upright_photograph() -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.tuples(st.integers(0, 150), st.integers(0, 80), st.integers(1, 50), st.integers(1, 20)),
     st.integers(1, 8),

@@ -230,7 +230,7 @@ def test_a_days_cost_is_in_its_open_tracks() -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.integers(0, 1000))
 def test_rows_in_any_order_give_equal_tables(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -248,7 +248,7 @@ def test_rows_in_any_order_give_equal_tables(seed: int) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.floats(0.01, 100.0))
 def test_the_length_of_vectors_changes_nothing(scale: float) -> None:
     plain = fold([seen("abcdefgh", t) for t in range(3)])
@@ -257,7 +257,7 @@ def test_the_length_of_vectors_changes_nothing(scale: float) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.text("0123456789", min_size=1, max_size=4))
 def test_other_ids_give_the_same_tracks(prefix: str) -> None:
     dates = [seen("abcdefgh", 0), seen("abcdefgi", 1), seen("bcdefghi", 2)]

@@ -10,7 +10,7 @@ from tests.stages.test_projection import fingerprints
 
 
 @given(st.integers(0, 30), st.integers(1, 12), st.randoms(use_true_random=False))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_every_image_has_its_nearest_others(count: int, k: int, random: object) -> None:
     rows = fingerprints(count)
     model = fit([rows], ProjectionParams(), count)

@@ -34,7 +34,7 @@ def test_another_seed_is_another_sample() -> None:
 
 
 @given(st.lists(st.integers(0, 120), max_size=4), st.randoms(use_true_random=False))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_a_fit_is_the_same_table_for_any_split_and_order(cuts: list[int], random: object) -> None:
     rows = fingerprints(120)
     order = list(range(120))

@@ -59,7 +59,7 @@ def test_agrees_with_the_package_by_torch(vectors, images):
     np.testing.assert_allclose(vectors, expected, atol=2e-4)
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(st.lists(st.integers(0, 20), min_size=1, max_size=20))
 def test_a_vector_is_bit_equal_in_any_position_and_company(extractor, images, vectors, chosen):
     np.testing.assert_array_equal(extractor(images[chosen]), vectors[chosen])

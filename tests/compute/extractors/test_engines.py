@@ -58,7 +58,7 @@ def test_normalises_runs_and_pools(by_torch):
     assert by_torch.dimensions == 20
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.integers(0, 39), max_size=50))
 def test_a_vector_is_bit_equal_in_any_position_and_company(by_torch, chosen):
     expected = by_torch(images())

@@ -37,7 +37,7 @@ HOW = [
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(30, 300), st.integers(30, 300), st.sampled_from(HOW), st.integers(0, 3))
 def test_equals_torchvision(height, width, how, seed):
     rgb = picture(height, width, seed)

@@ -104,7 +104,7 @@ def test_look_alikes_that_have_a_track_each_are_no_pieces() -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 50))
 def test_order_carries_no_information(seed: int) -> None:
     similarity = planted(15, seed, linked=10)

@@ -60,7 +60,7 @@ def test_no_odds_no_links() -> None:
     assert log_sum == 0.0
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(st.floats(0.0, 50.0), min_size=9, max_size=9), st.integers(1, 3), st.integers(1, 3))
 def test_near_the_truth_on_small_problems(numbers: list[float], num_rows: int, num_columns: int) -> None:
     """Loops make belief propagation too sure of the better swap, never of the worse one."""

@@ -72,7 +72,7 @@ def test_the_best_of_groups() -> None:
     assert best.tolist() == [[5, 6], [8, 9]]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 10_000))
 def test_order_carries_no_information(seed: int) -> None:
     rng = np.random.default_rng(seed)

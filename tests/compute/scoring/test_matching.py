@@ -34,7 +34,7 @@ TABLES = st.tuples(st.integers(1, 7), st.integers(1, 7)).flatmap(
 
 
 @pytest.mark.parametrize("dense_cells", [0, matching.DENSE_CELLS], ids=["sparse", "dense"])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(TABLES)
 def test_as_heavy_as_the_exhaustive_solution(dense_cells, dense):
     table = table_of(dense)

@@ -47,7 +47,7 @@ def test_nobody_to_follow():
 IMAGES = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3), st.integers(0, 4)), min_size=1, max_size=24)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(IMAGES)
 def test_switches_are_the_fewest_of_all_readings_of_level_groups(rows):
     fewest = 0
@@ -60,7 +60,7 @@ def test_switches_are_the_fewest_of_all_readings_of_level_groups(rows):
     assert follow(*rows).switches == fewest
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(IMAGES, st.permutations(range(4)), st.randoms(use_true_random=False))
 def test_neither_names_nor_order_matter(rows, names, random):
     moved = [(row[0], names[row[1]], row[2]) for row in rows]

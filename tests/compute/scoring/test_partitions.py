@@ -43,7 +43,7 @@ def is_equal_partition(truth, found):
 
 
 @pytest.mark.slow
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(LABELS)
 def test_equal_to_scikit_learn(labels):
     truth, found = labels
@@ -118,7 +118,7 @@ def test_labels_of_two_lengths_are_refused():
         contingency([1, 2], [1])
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(LABELS, st.randoms(use_true_random=False))
 def test_neither_names_nor_order_matter(labels, random):
     truth, found = labels
@@ -139,7 +139,7 @@ def test_not_even_the_last_digit_depends_on_names_and_order():
         assert score(names[truth[order]], names[found[order]]) == first
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(LABELS)
 def test_exchanging_truth_and_found_exchanges_precision_and_recall(labels):
     there, back = score(*labels), score(*reversed(labels))
@@ -154,7 +154,7 @@ def test_exchanging_truth_and_found_exchanges_precision_and_recall(labels):
         assert there[same] == pytest.approx(back[same], abs=1e-12)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(LABELS)
 def test_pairwise_and_bcubed_by_going_through_all_pairs(labels):
     truth, found = labels
@@ -171,7 +171,7 @@ def test_pairwise_and_bcubed_by_going_through_all_pairs(labels):
     assert scores["bcubed_precision"] == pytest.approx(np.mean(shares))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(LABELS)
 def test_perfect_exactly_where_the_partitions_are_equal(labels):
     scores = score(*labels)
