@@ -40,8 +40,8 @@ def kmeans(task: ClusteringTask) -> npt.NDArray[np.int64]:
         min_points_per_centroid=1,
         max_points_per_centroid=settings.train_points or len(points),
     )
-    weights = np.bincount(group, minlength=len(points)).astype(np.float32)
-    trainer.train(points, weights=weights)
+    copies = np.bincount(group, minlength=len(points)).astype(np.float32) if len(points) < len(group) else None
+    trainer.train(points, weights=copies)
     centers = np.nan_to_num(np.asarray(trainer.centroids, dtype=np.float32))
     labels, _ = nearest(points, centers, 1, replace(task.search, exact_below=len(centers), unit=spherical))
     empty = wanted - len(np.unique(labels))

@@ -1,5 +1,9 @@
 """Nearest neighbours by FAISS: exact for thousands of vectors, inverted lists above.
 
+Inverted lists are gone through list by list, each with all the queries that probe it, as one matrix product: of a whole
+neighbour graph that takes a third of the time of FAISS' search, which goes query by query (the idea of
+``faiss.contrib.big_batch_search``, which prints as it goes).
+
 The similarity of two vectors is 1 - d^2 / 2, d their Euclidean distance: of unit vectors that is the cosine, and is
 searched as the inner product.
 """
@@ -15,40 +19,90 @@ Float32s = npt.NDArray[np.float32]
 Int64s = npt.NDArray[np.int64]
 
 
+_PROBES = 1.3
+"""Lists to search, over the root of their number: at 112 lists 14 find .95 of 30 neighbours, at 500 lists 27."""
+_CHECKSUM_ROWS = 4096
+_BLOCK_QUERIES = 65_536
+"""Queries of one list at a time: bounds memory, has no influence on the result."""
+
+
 @dataclass(frozen=True)
 class Search:
     """How to search: exactly up to ``exact_below`` vectors, then ``num_probes`` lists of an inverted file.
+
+    ``num_probes`` None: as many as find 95 % of 30 neighbours of simulated dates, see :func:`probes`.
 
     ``unit``: every vector has length 1 (or 0), so that inner products say all; else by Euclidean distance.
     """
 
     exact_below: int = 20_000
-    num_probes: int = 16
+    num_probes: int | None = None
     seed: int = 0
     threads: int = 1
     gpu: bool = False
     unit: bool = True
 
 
-def build_index(vectors: Float32s, search: Search) -> Any:
-    """Return a FAISS index over ``vectors`` (n, d) in their order, nearest first."""
-    faiss.omp_set_num_threads(search.threads)
+def probes(num_lists: int) -> int:
+    """Lists to search of ``num_lists`` that find 95 % of 30 neighbours (simulated dates of 50 000 to a million)."""
+    return int(np.ceil(_PROBES * np.sqrt(num_lists)))
+
+
+def _metric(search: Search) -> int:
+    return int(faiss.METRIC_INNER_PRODUCT if search.unit else faiss.METRIC_L2)
+
+
+def _lists_of(vectors: Float32s, search: Search) -> Any:
+    """An untrained inverted file of sqrt(n) / 2 lists: few long ones suit matrix products."""
     count, dimensions = vectors.shape
-    metric = faiss.METRIC_INNER_PRODUCT if search.unit else faiss.METRIC_L2
-    index: Any = faiss.IndexFlat(dimensions, metric)
-    if count > search.exact_below:
-        num_lists = round(4 * np.sqrt(count))  # FAISS' guideline: 4 to 16 sqrt(n)
-        index = faiss.IndexIVFFlat(index, dimensions, num_lists, metric)
-        index.cp.seed = search.seed + 1  # FAISS' generator does not take 0 for a seed
-        index.cp.spherical = search.unit
-        index.cp.min_points_per_centroid = 1  # no warning on standard error: few points a list are meant
-        index.nprobe = search.num_probes
+    num_lists = max(round(np.sqrt(count) / 2), 1)
+    index: Any = faiss.IndexIVFFlat(
+        faiss.IndexFlat(dimensions, _metric(search)), dimensions, num_lists, _metric(search)
+    )
+    index.cp.seed = search.seed + 1  # FAISS' generator does not take 0 for a seed
+    index.cp.spherical = search.unit
+    index.cp.min_points_per_centroid = 1  # no warning on standard error: few points a list are meant
+    index.nprobe = min(search.num_probes or probes(num_lists), num_lists)
+    return index
+
+
+def _search(queries: Float32s, vectors: Float32s, count: int, search: Search) -> Int64s:
+    """Row numbers (q, count) of what is nearest, -1 where the lists hold fewer, in FAISS' order."""
+    faiss.omp_set_num_threads(search.threads)
+    many = len(vectors) > search.exact_below
+    index: Any = _lists_of(vectors, search) if many else faiss.IndexFlat(vectors.shape[1], _metric(search))
     if search.gpu:
         index = faiss.index_cpu_to_gpu(faiss.StandardGpuResources(), 0, index)
-    if not index.is_trained:
+    if many:
         index.train(vectors)
+        if not search.gpu:
+            return _list_by_list(queries, vectors, count, index)
     index.add(vectors)
-    return index
+    return np.asarray(index.search(queries, count)[1], dtype=np.int64)
+
+
+def _list_by_list(queries: Float32s, vectors: Float32s, count: int, index: Any) -> Int64s:
+    """Search an inverted file whose lists were trained and are still empty."""
+    num_lists, metric = index.nlist, index.metric_type
+    members, starts = _buckets(index.quantizer.search(vectors, 1)[1], num_lists)
+    asked, bounds = _buckets(index.quantizer.search(queries, index.nprobe)[1], num_lists)
+    heap = faiss.ResultHeap(len(queries), count, keep_max=metric == faiss.METRIC_INNER_PRODUCT)
+    for one in range(num_lists):
+        rows = members[starts[one] : starts[one + 1]]
+        every = asked[bounds[one] : bounds[one + 1]]
+        for start in range(0, len(every) if len(rows) else 0, _BLOCK_QUERIES):
+            some = every[start : start + _BLOCK_QUERIES]
+            values, places = faiss.knn(queries[some], vectors[rows], min(count, len(rows)), metric=metric)
+            heap.add_result_subset(some, values, rows[places])
+    heap.finalize()
+    return np.asarray(heap.I, dtype=np.int64)
+
+
+def _buckets(lists: Int64s, num_lists: int) -> tuple[Int64s, Int64s]:
+    """Rows of ``lists`` (n, p) by the list that they name, ascending within one, and where each list begins."""
+    flat = lists.reshape(-1).astype(np.min_scalar_type(num_lists))  # 16 bits sort by radix
+    starts = np.concatenate([[0], np.cumsum(np.bincount(flat, minlength=num_lists))])
+    return np.argsort(flat, kind="stable") // lists.shape[1], starts
 
 
 def nearest(queries: Float32s, vectors: Float32s, count: int, search: Search) -> tuple[Int64s, Float32s]:
@@ -62,7 +116,7 @@ def nearest(queries: Float32s, vectors: Float32s, count: int, search: Search) ->
     count = min(count, len(vectors))
     if not count or not len(queries):
         return np.zeros((len(queries), count), np.int64), np.zeros((len(queries), count), np.float32)
-    _, found = build_index(vectors, search).search(queries, count)
+    found = _search(queries, vectors, count, search)
     products = similarities(queries, vectors, found, search.unit)
     order = np.lexsort((found, -products), axis=1)
     return np.take_along_axis(found, order, axis=1), np.take_along_axis(products, order, axis=1)
@@ -106,12 +160,25 @@ def neighbor_graph(vectors: Float32s, count: int, search: Search) -> tuple[Int64
 
 def distinct_rows(vectors: Float32s) -> tuple[Float32s, Int64s]:
     """Return the distinct rows in the order of their first occurrence, and for each row the number of its like."""
-    keys = np.ascontiguousarray(vectors).view(np.dtype((np.void, vectors.shape[1] * vectors.itemsize))).reshape(-1)
+    vectors = np.ascontiguousarray(vectors)
+    if len(np.unique(_checksums(vectors))) == len(vectors):  # the usual case, without sorting long rows
+        return vectors, np.arange(len(vectors))
+    keys = vectors.view(np.dtype((np.void, vectors.shape[1] * vectors.itemsize))).reshape(-1)
     _, first, group = np.unique(keys, return_index=True, return_inverse=True)
     order = np.argsort(first, kind="stable")
     rank = np.empty_like(order)
     rank[order] = np.arange(len(order))
     return vectors[first[order]], rank[group].astype(np.int64)
+
+
+def _checksums(vectors: Float32s) -> npt.NDArray[np.uint64]:
+    """A number of each row (n,), equal for equal rows: a sum of its bits, each column times an odd factor."""
+    factors = np.arange(1, vectors.shape[1] + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15) | np.uint64(1)
+    found = np.empty(len(vectors), dtype=np.uint64)
+    for start in range(0, len(vectors), _CHECKSUM_ROWS):
+        rows = vectors[start : start + _CHECKSUM_ROWS]
+        np.einsum("ij,j->i", rows.view(np.uint32).astype(np.uint64), factors, out=found[start : start + len(rows)])
+    return found
 
 
 def _without_self(found: Int64s, products: Float32s, count: int) -> tuple[Int64s, Float32s]:

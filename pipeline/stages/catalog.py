@@ -213,7 +213,7 @@ CONSTRAINTS = Stage(
 
 NEIGHBORS = Stage(
     name="neighbors",
-    version=2,
+    version=3,
     section="neighbors",
     reads=(_FINGERPRINTS, _MODEL, _COORDINATES),
     writes=(schemas.NEIGHBORS,),

@@ -13,8 +13,13 @@ class NeighborsParams(Params):
     """Parameters of the neighbour graph."""
 
     k: int = Field(30, ge=1, le=1000, description="Neighbours an image, at most.")
-    exact_below: int = Field(20_000, ge=0, description="Dates up to this many images are searched exactly.")
-    num_probes: int = Field(16, ge=1, description="Lists searched per image on larger dates (FAISS nprobe).")
+    exact_below: int = Field(50_000, ge=0, description="Dates up to this many images are searched exactly.")
+    num_probes: int | None = Field(
+        None,
+        ge=1,
+        description="Lists searched per image on larger dates (FAISS nprobe), of half the root of the images; null: as "
+        "many as find 0.95 of 30 neighbours of simulated dates (17 of 158 at 100 000 images, 30 of 500 at a million).",
+    )
     seed: int = Field(0, ge=0, description="Seed of the lists' k-means on larger dates.")
 
 

@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from tests.bench import measuring
@@ -26,11 +27,12 @@ measuring.use_the_machines_own_kernels()
 import faiss  # noqa: E402  (BLAS reads the environment when it is loaded)
 import numpy as np  # noqa: E402
 import pyarrow as pa  # noqa: E402
+import pyarrow.compute as pc  # noqa: E402
 from scipy.cluster.hierarchy import fcluster, linkage  # noqa: E402
 
 from pipeline.compute.agglomerative import agglomerative  # noqa: E402
 from pipeline.compute.kmeans import kmeans  # noqa: E402
-from pipeline.compute.knn import Search, neighbor_graph  # noqa: E402
+from pipeline.compute.knn import Search, neighbor_graph, probes  # noqa: E402
 from pipeline.compute.task import ClusteringTask, Settings  # noqa: E402
 from pipeline.stages.cluster import cluster  # noqa: E402
 from pipeline.stages.cluster_params import ClusterParams  # noqa: E402
@@ -73,14 +75,27 @@ def kmeans_ways(vectors: np.ndarray) -> Ways:
     return {BARE: bare, "ours": ours}
 
 
-def graph_ways(vectors: np.ndarray, lists: int | None = None) -> Ways:
+def exact_graph_ways(vectors: np.ndarray) -> Ways:
     def bare() -> None:
         index = faiss.IndexFlatIP(DIMENSIONS)
-        if lists:
-            index = faiss.IndexIVFFlat(index, DIMENSIONS, lists, faiss.METRIC_INNER_PRODUCT)
-            index.cp.min_points_per_centroid = 1
-            index.nprobe = 16
-            index.train(vectors)
+        index.add(vectors)
+        index.search(vectors, 31)
+
+    def ours() -> None:
+        neighbor_graph(vectors, 30, Search(threads=THREADS))
+
+    return {BARE: bare, "ours": ours}
+
+
+def graph_ways(vectors: np.ndarray) -> Ways:
+    """Inverted lists: FAISS' own search of as many lists, of which as many are probed."""
+    lists = round(np.sqrt(len(vectors)) / 2)
+
+    def bare() -> None:
+        index = faiss.IndexIVFFlat(faiss.IndexFlatIP(DIMENSIONS), DIMENSIONS, lists, faiss.METRIC_INNER_PRODUCT)
+        index.cp.min_points_per_centroid = 1
+        index.nprobe = probes(lists)
+        index.train(vectors)
         index.add(vectors)
         index.search(vectors, 31)
 
@@ -92,8 +107,16 @@ def graph_ways(vectors: np.ndarray, lists: int | None = None) -> Ways:
 
 def linkage_ways(vectors: np.ndarray) -> Ways:
     def bare() -> None:
-        distances = 1.0 - (vectors @ vectors.T)[np.triu_indices(len(vectors), 1)].astype(np.float64)
-        fcluster(linkage(np.maximum(distances, 0.0), "average"), 0.5, "distance")
+        count = len(vectors)
+        distances = np.empty(count * (count - 1) // 2)
+        done = 0
+        for start in range(0, count, 1000):
+            for row, products in enumerate(vectors[start : start + 1000] @ vectors.T, start):
+                distances[done : done + count - row - 1] = products[row + 1 :]
+                done += count - row - 1
+        np.subtract(1.0, distances, out=distances)
+        np.maximum(distances, 0.0, out=distances)
+        fcluster(linkage(distances, "average"), 0.5, "distance")
 
     def ours() -> None:
         agglomerative(ClusteringTask(vectors, *NO_GRAPH, Settings(similarity=0.5), THREADS))
@@ -101,17 +124,40 @@ def linkage_ways(vectors: np.ndarray) -> Ways:
     return {BARE: bare, "ours": ours}
 
 
+CONTESTS: dict[str, tuple[int, Callable[[np.ndarray], Ways]]] = {
+    "k-means, 50 000 x 256, k = 500": (50_000, kmeans_ways),
+    "graph, 20 000 x 256, exact, k = 30": (20_000, exact_graph_ways),
+    "graph, 50 000 x 256, 14 of 112 inverted lists, k = 30": (50_000, graph_ways),
+    "average linkage, 10 000 x 256": (10_000, linkage_ways),
+}
+"""What is compared -> images, and the ways to do it."""
+
+
 def ratios() -> None:
     vectors = images(50_000)
     faiss.omp_set_num_threads(THREADS)
-    titles: dict[str, tuple[int, Ways]] = {
-        "k-means, 50 000 x 256, k = 500": (50_000, kmeans_ways(vectors)),
-        "graph, 20 000 x 256, exact, k = 30": (20_000, graph_ways(vectors[:20_000])),
-        "graph, 50 000 x 256, 894 inverted lists, k = 30": (50_000, graph_ways(vectors, 894)),
-        "average linkage, 10 000 x 256": (10_000, linkage_ways(vectors[:10_000])),
-    }
-    for title, (count, ways) in titles.items():
-        measuring.show(title, measuring.in_turns(ways, 3), count, BARE)
+    for title, (count, ways) in CONTESTS.items():
+        found = ways(vectors[:count])
+        measuring.show(title, measuring.in_turns(found, 3), count, BARE)
+        with tempfile.NamedTemporaryFile(suffix=".npy") as file:
+            np.save(file, vectors[:count])
+            file.flush()
+            peaks = [f"{way} {peak(file.name, title, way):,.0f}" for way in found]
+        print(f"  peak memory beyond the vectors, MiB, each in a process of its own: {', '.join(peaks)}", flush=True)
+
+
+def peak(file: str, title: str, way: str) -> float:
+    """What the way adds to the memory of a process that holds the vectors, MiB."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(_added, file, title, way).result()
+
+
+def _added(file: str, title: str, way: str) -> float:
+    faiss.omp_set_num_threads(THREADS)
+    run = CONTESTS[title][1](np.load(file))[way]
+    before = measuring.peak_mib()
+    run()
+    return measuring.peak_mib() - before
 
 
 def one_date(count: int) -> dict[str, float]:
@@ -144,11 +190,12 @@ def recall(rows: pa.Table, model: pa.Table, graph: pa.Table) -> float:
     index.add(vectors)
     width = int(np.max(graph["rank"].to_numpy()))
     _, true = index.search(vectors[chosen], width + 1)
-    per_image = graph["neighbor_id"].to_numpy(zero_copy_only=False).reshape(len(ids), width)[chosen]
-    hits = [
-        len({ids[j] for j in row if j != i} & set(found))
-        for i, row, found in zip(chosen.tolist(), true.tolist(), per_image, strict=True)
-    ]
+    found = {i: set() for i in chosen.tolist()}
+    row = pc.index_in(graph["image_id"], value_set=pa.array([ids[i] for i in found]))
+    kept = graph.append_column("place", row).filter(pc.is_valid(row))
+    for place, other in zip(kept["place"].to_pylist(), kept["neighbor_id"].to_pylist(), strict=True):
+        found[int(chosen[place])].add(other)
+    hits = [len({ids[j] for j in row if j != i} & found[i]) for i, row in zip(found, true.tolist(), strict=True)]
     return float(np.mean(hits)) / width
 
 
