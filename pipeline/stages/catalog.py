@@ -262,7 +262,7 @@ MAP = Stage(
 
 LINK = Stage(
     name="link",
-    version=4,
+    version=5,
     section="link",
     reads=(
         Read(

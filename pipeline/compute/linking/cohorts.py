@@ -1,6 +1,7 @@
 """Scores that mean the same for every cluster and track: normalised against the cluster's and the track's own lists."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,12 @@ SKIPPED = 2
 
 COHORT = 10
 """Entries after those that make the level; fewer in short lists, at most a third of what is left."""
+
+DEEPEST = 129
+"""Entries of a list that are looked at where subjects are in pieces: up to 64 pieces and as many strangers."""
+
+WIDER = 1.4
+"""From one rank to the next spacings narrow by less than this where only strangers are."""
 
 PRIOR_SPACING = 0.3
 """Tail scale of log distance before anything was seen.
@@ -45,35 +52,54 @@ def closeness(similarity: Floats) -> Floats:
     return out
 
 
-def levels(close: Floats) -> Level:
+def levels(close: Floats, pieces: bool = False) -> Level:
     """Level of strangers of each row of ``close`` (lists x entries, at least two entries).
 
-    The level is the mean of the entries after the best ``SKIPPED``; the tail scale is the mean of the normalised
-    spacings r * (x_(r) - x_(r+1)) over the same ranks (Renyi, 1953: for an exponential tail they are independent, with
-    the tail's scale as mean).
+    The level is the mean of the entries after the best ``SKIPPED``, or, where subjects are in ``pieces``, after as many
+    as they have; the tail scale is the mean of the normalised spacings r * (x_(r) - x_(r+1)) over the same ranks
+    (Renyi, 1953: for an exponential tail they are independent, with the tail's scale as mean).
     """
     entries = close.shape[1]
-    skipped = min(SKIPPED, entries - 1)
+    deep = min(entries, DEEPEST if pieces else SKIPPED + COHORT + 1)
+    top = -np.sort(np.partition(-close, deep - 1, axis=1)[:, :deep], axis=1).astype(np.float64)
+    spacings = np.arange(1, deep) * (top[:, :-1] - top[:, 1:])
+    skipped = min(max(SKIPPED, own_entries(spacings) if pieces else 0), entries - 1)
     count = max(1, min(COHORT, -(-(entries - skipped) // 3)))
-    kept = min(entries, skipped + count + 1)
-    top = -np.sort(np.partition(-close, kept - 1, axis=1)[:, :kept], axis=1).astype(np.float64)
-    ranks = np.arange(skipped + 1, kept, dtype=np.float64)
-    spacings = ranks * (top[:, skipped : kept - 1] - top[:, skipped + 1 : kept])
+    kept = min(deep, skipped + count + 1)
+    spacings = spacings[:, skipped : kept - 1]
     return Level(top[:, skipped : skipped + count].mean(axis=1), float(spacings.sum()), float(spacings.size))
 
 
-def normalise(close: Floats, usual_level: float | None) -> Floats | None:
+def own_entries(spacings: Doubles) -> int:
+    """How many of a list's best entries are, in most lists, one subject's pieces; 0 where there is no sign of them.
+
+    Strangers' normalised spacings have one mean in the tail and wider ones in the body; a step down from one rank to
+    the next is where the subject's own entries end.  Pieces are as near as each other, so the first is not the widest.
+
+    Args:
+        spacings: normalised, lists x ranks (:func:`levels`); ranks are taken in blocks that double.
+    """
+    lists, ranks = spacings.shape
+    blocks = list(pairwise([0, 1, *(2**k for k in range(1, 12) if 2**k <= ranks)]))
+    means = np.array([spacings[:, first:last].mean() for first, last in blocks])
+    chance = 2.0 / np.sqrt([lists * (last - first) for first, last in blocks[:-1]])
+    steps = np.flatnonzero(means[:-1] > means[1:] * (WIDER + chance))
+    return blocks[steps[-1]][1] if len(steps) and means[: steps[-1] + 1].argmax() else 0
+
+
+def normalise(close: Floats, usual_level: float | None, pieces: bool = False) -> Floats | None:
     """Units of the strangers' tail above the level of strangers, half by the row's list and half by the column's.
 
     Args:
         close: clusters x tracks, from :func:`closeness`.
         usual_level: level of earlier dates, for a side that has one entry only.
+        pieces: whether subjects are in pieces (:mod:`pipeline.compute.linking.pieces`).
 
     Returns:
         clusters x tracks, or None when there is nothing to compare with: one cluster, one track, no history.
     """
-    rows = levels(close) if close.shape[1] > 1 else None
-    columns = levels(np.ascontiguousarray(close.T)) if close.shape[0] > 1 else None
+    rows = levels(close, pieces) if close.shape[1] > 1 else None
+    columns = levels(np.ascontiguousarray(close.T), pieces) if close.shape[0] > 1 else None
     if rows is None and columns is None:
         if usual_level is None:
             return None

@@ -69,8 +69,9 @@ def decide(similarity: Floats, gaps: Ints, memory: Memory | None = None, rules: 
     groups = Groups(np.arange(num_clusters), np.arange(num_tracks))
     grouped = each
     if pieces > MOSTLY:
+        each = _Table.of(similarity, gaps, before, pieces=True)
         groups = group(each.scores)
-        grouped = _Table.of(groups.best(similarity), groups.newest(gaps), before)
+        grouped = _Table.of(groups.best(similarity), groups.newest(gaps), before, pieces=True)
     problem = _problem(grouped, rules.candidates, pieces)
     found = fit(problem, before)
     right = _right(problem, found)
@@ -97,8 +98,8 @@ class _Table:
     comparable: bool
 
     @classmethod
-    def of(cls, similarity: Floats, gaps: Ints, memory: Memory) -> "_Table":
-        scores = normalise(closeness(similarity), memory.usual_level)
+    def of(cls, similarity: Floats, gaps: Ints, memory: Memory, pieces: bool = False) -> "_Table":
+        scores = normalise(closeness(similarity), memory.usual_level, pieces)
         return cls(similarity, gaps, np.zeros_like(similarity) if scores is None else scores, scores is not None)
 
 

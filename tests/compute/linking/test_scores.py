@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.compute.linking import scores
-from pipeline.compute.linking.cohorts import PRIOR_SPACING, closeness, levels, normalise
+from pipeline.compute.linking.cohorts import PRIOR_SPACING, closeness, levels, normalise, own_entries
 from pipeline.compute.linking.scores import best_pairs
 
 
@@ -51,6 +51,28 @@ def test_level_and_spacing_by_hand() -> None:
     found = levels(np.array([[9.0, 0.0, 8.0, 5.0, 4.0, 2.0, 1.0, 0.5]], dtype=np.float32))
     assert found.level.tolist() == [4.5]
     assert (found.spacing_sum, found.num_spacings) == (11.0, 2.0)
+
+
+@pytest.mark.parametrize(
+    ("widest", "own"),
+    [((), 0), ((0,), 0), ((0, 3), 0), ((3,), 4), ((4, 5, 6, 7), 8), ((1, 3), 4)],
+    ids=["strangers", "one track", "look-alikes", "four pieces", "up to eight pieces", "two to four"],
+)
+def test_pieces_end_at_the_last_wide_step_unless_the_first_is_the_widest(widest: tuple[int, ...], own: int) -> None:
+    """A thousand lists of sixteen ranks; a step is five times as wide as strangers', and of the first rank, ten."""
+    spacings = np.ones((1000, 16))
+    spacings[:, list(widest)] = 5.0
+    if 0 in widest:
+        spacings[:, 0] = 10.0
+    assert own_entries(spacings) == own
+
+
+def test_a_subjects_pieces_are_not_its_level_of_strangers() -> None:
+    """Twenty lists, each of eight equal pieces at 9 and strangers at 3 - log rank: the level is of strangers alone."""
+    strangers = 3.0 - np.log(np.arange(1, 25))
+    close = np.tile(np.append(np.full(8, 9.0), strangers), (20, 1)).astype(np.float32)
+    assert levels(close).level == pytest.approx((6 * 9.0 + strangers[:4].sum()) / 10)
+    assert levels(close, pieces=True).level == pytest.approx(strangers[:8].mean())
 
 
 def test_a_score_is_half_the_row_and_half_the_column() -> None:
