@@ -35,7 +35,7 @@ run: $(INSTALLED) ## Make the sample, run the pipeline on it, score it and draw 
 
 test: lint ## Lint and run every test, the fast ones first
 	$(UNIT)
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "(slow or ray) and not gpu"
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "(slow or ray) and not gpu"
 
 test-unit: $(INSTALLED) ## The fast tests alone
 	$(UNIT)
