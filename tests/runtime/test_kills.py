@@ -41,7 +41,7 @@ CPUS, ROWS = 2, 3
 SETTINGS = (f"resources.num_cpus={CPUS}", f"resources.rows_per_fragment={ROWS}")
 SLOW = {"DECODE_SLEEP": "0.1"}
 SEEDS = (43, 44, 34)
-"""Three random moments: in images, neighbors and link."""
+"""Three random moments: in images, cluster and link."""
 
 
 @pytest.fixture(scope="module")
