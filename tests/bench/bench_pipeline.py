@@ -1,17 +1,16 @@
 """The whole run on generated JPEGs against a hand-written loop: CPU per image, fixed cost, memory.
 
-    python -m tests.bench.bench_pipeline [--images N] [--dates N]
+    python -m tests.bench.bench_pipeline [--images N …] [--dates N] [--photographs FOLDER]
 
 The loop reads, decodes, shrinks, encodes, opens again and runs the network, as the pipeline does, and nothing else: no
 tables, no failures, no neighbours, no clusters.  It runs in as many processes as there are cores, one thread each: on a
-machine that is as busy as the pipeline makes it an image costs more than on an idle one.  The pipeline runs twice, with
-few images and with all, so that what Ray and the imports cost once (fixed) stands apart from what an image costs
-(marginal).
+machine that is as busy as the pipeline makes it an image costs more than on an idle one.  The pipeline runs with few
+images and with each number that is given, so that what Ray and the imports cost once (fixed) stands apart from what an
+image costs (marginal), and growth shows.
 """
 
 import argparse
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -92,10 +91,15 @@ def kind_of(one: psutil.Process, root: psutil.Process) -> str:
     return "workers" if line.startswith("ray::") else "Ray's own processes"
 
 
-def make(folder: Path, count: int, dates: int) -> None:
+def make(folder: Path, count: int, dates: int, given: Path | None) -> None:
+    """``count`` JPEGs over ``dates`` days: as many of those ``given``, or new ones."""
     from tests.bench.photographs import photographs
 
-    for number, data in enumerate(photographs(count, 640, 480)):
+    found = sorted(given.rglob("*.jpg"))[:count] if given else []
+    if given and len(found) < count:
+        sys.exit(f"{given} has {len(found)} photographs, {count} are wanted")
+    whole = (path.read_bytes() for path in found) if given else photographs(count, 640, 480)
+    for number, data in enumerate(whole):
         path = folder / f"2024-01-{1 + number * dates // count:02d}" / f"{number:06d}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
@@ -103,18 +107,24 @@ def make(folder: Path, count: int, dates: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--images", type=int, default=2000)
+    parser.add_argument("--images", type=int, nargs="+", default=[2000])
     parser.add_argument("--dates", type=int, default=20)
+    parser.add_argument("--photographs", type=Path, help="a folder of JPEGs to take instead of making some")
     wanted = parser.parse_args()
     measuring.use_the_machines_own_kernels()
     env = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    few = measure(FEW, 4, wanted.photographs, env)
+    for images in wanted.images:
+        report(few, measure(images, wanted.dates, wanted.photographs, env), images)
+
+
+def measure(images: int, dates: int, given: Path | None, env: dict[str, str]) -> tuple[Watch, float]:
+    """The run over so many images, and the CPU seconds of the loop."""
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        make(folder / "all", wanted.images, wanted.dates)
-        make(folder / "few", FEW, 4)
-        runs = {size: watch(command(folder / size, folder / f"ws-{size}"), env) for size in ("few", "all")}
-        report(runs, loop(folder / "all", env), wanted.images)
-        shutil.rmtree(folder / "ws-all")
+        photos = Path(name) / "photographs"
+        make(photos, images, dates, given)
+        by_us = watch(command(photos, Path(name) / "workspace"), env)
+        return by_us, loop(photos, env)
 
 
 def loop(photos: Path, env: dict[str, str]) -> float:
@@ -136,11 +146,10 @@ def command(photos: Path, workspace: Path) -> list[str]:
     return [str(Path(sys.executable).parent / "imagetracks"), "run", "-c", str(photos), "-w", str(workspace)]
 
 
-def report(runs: dict[str, Watch], loop: float, images: int) -> None:
-    few, everything = runs["few"], runs["all"]
+def report(fewest: tuple[Watch, float], measured: tuple[Watch, float], images: int) -> None:
+    few, (everything, loop) = fewest[0], measured
     marginal = {kind: (everything.cpu[kind] - few.cpu[kind]) / (images - FEW) for kind in everything.cpu}
-    each = loop / images
-    total = sum(marginal.values())
+    each, total = loop / images, sum(marginal.values())
     print(f"\nWhole run, {images} JPEGs of 640x480 (CPU milliseconds an image; {FEW} images give the fixed part)")
     print(f"  {'hand-written loop, a process a core':40s} {1000 * each:8.2f}")
     for kind, seconds in marginal.items():
@@ -152,8 +161,9 @@ def report(runs: dict[str, Watch], loop: float, images: int) -> None:
     print(f"  {'fixed: Ray, imports, models':40s} {fixed:8.1f} CPU-s, {few.wall:.1f} s of wall")
     cpu = sum(everything.cpu.values())
     print(f"  whole run: {cpu:.1f} CPU-s, {everything.wall:.1f} s of wall, {images / everything.wall:.1f} images/s")
+    print(f"  {'loop / whole run, fixed part and all':40s} {loop / cpu:8.2f}")
     for kind, peak in everything.peak.items():
-        print(f"  peak memory of {'one of ' if kind != 'driver' else ''}the {kind}: {peak / 2**20:.0f} MiB")
+        print(f"  peak memory of {'one of ' if kind != 'driver' else ''}the {kind}: {peak / 2**20:.0f} MiB", flush=True)
 
 
 if __name__ == "__main__":
