@@ -5,8 +5,10 @@ from typing import Any
 
 import pyarrow as pa
 
+from pipeline.runtime.folder import Listing, Scope
 from pipeline.schemas import REGION
 from pipeline.stages.ingest import OBJECTS, WANTED
+from pipeline.storage import FileSystem
 
 
 def objects(*rows: dict[str, Any], metadata: list[dict[str, Any]] | None = None) -> pa.Table:
@@ -31,3 +33,8 @@ def images(names: Sequence[str], contents: Sequence[bytes]) -> pa.Table:
             "reason": pa.nulls(len(names), pa.string()),
         }
     )
+
+
+def held(listing: Listing) -> tuple[pa.Table, FileSystem, Scope]:
+    """A listing with its objects as one table."""
+    return listing.objects.table(), listing.filesystem, listing.scope

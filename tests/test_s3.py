@@ -22,6 +22,7 @@ from pipeline.stages.ingest_params import SourceParams
 from pipeline.storage import create, open_filesystem
 from tests.collections import Collection
 from tests.commands import environment, imagetracks, leftovers, message_of, run_arguments
+from tests.objects import held
 from tests.proxy import now_and_then, proxied
 from tests.runtime.runs import run_local, tables
 from tests.s3_server import S3Server, many_keys, s3_server
@@ -188,7 +189,7 @@ def test_one_of_many_gets_the_lease() -> None:
 
 def test_a_listing_of_several_thousand_keys(s3: S3Server) -> None:
     with s3.counted() as requests:
-        objects, filesystem, _ = list_collection("s3://many", None, SourceParams())
+        objects, filesystem, _ = held(list_collection("s3://many", None, SourceParams()))
     assert objects["uri"].to_pylist() == [f"s3://many/{key}" for key in sorted(many_keys(MANY))]
     assert requests == {"LIST": MANY // 1000 + 1}
     assert fetch(objects.slice(MANY - 3), filesystem, 3)["bytes"].to_pylist() == [b"x"] * 3

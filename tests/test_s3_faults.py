@@ -28,6 +28,7 @@ from pipeline.storage import open_filesystem
 from pipeline.tablestore import TableStore
 from tests.collections import DATES, Collection
 from tests.commands import environment, imagetracks, leftovers, message_of, run_arguments
+from tests.objects import held
 from tests.proxy import Proxy, Seen, now_and_then, proxied
 from tests.runtime.runs import run_local, tables
 from tests.runtime.test_flaws import DAY, FLAWED, LIMIT, WHOLE, good
@@ -289,7 +290,7 @@ def test_a_listing_that_changes_between_its_pages(s3: S3Server, proxy: Proxy) ->
         return None
 
     proxy.judge = judge
-    objects, filesystem, _ = list_collection("s3://bucket/pages", None, SourceParams())
+    objects, filesystem, _ = held(list_collection("s3://bucket/pages", None, SourceParams()))
     found = objects["key"].to_pylist()
     assert found == sorted({*keys, "0033b.jpg"} - {keys[32]})
     assert fetch(objects.slice(3, 1), filesystem, 1)["reason"].to_pylist() == ["not_found"]

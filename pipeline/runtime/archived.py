@@ -6,17 +6,18 @@ import pyarrow as pa
 
 from pipeline.errors import UserError
 from pipeline.runtime.archives import KINDS, Archive, add_members, parquet_rows
+from pipeline.runtime.blocks import Blocks, sorted_by_key
 from pipeline.runtime.choosing import chosen_by, is_hidden
 from pipeline.runtime.described import describe
-from pipeline.runtime.folder import Folder, by_sidecars, entries_of, refuse_repeated_ids
+from pipeline.runtime.folder import Folder, described_by, entries_of, refuse_repeated_ids
 from pipeline.runtime.listing import look_up
-from pipeline.runtime.objects import Objects, completed, in_blocks, sorted_by_key
+from pipeline.runtime.objects import Objects, completed
 from pipeline.runtime.places import asked
 from pipeline.runtime.sidecars import is_sidecar
 from pipeline.stages.ingest_params import SourceParams
 
 
-def of_archives(folder: Folder, kind: str) -> pa.Table:
+def of_archives(folder: Folder, kind: str) -> Blocks:
     """The members of one archive, or of all archives of a folder.
 
     Raises:
@@ -29,7 +30,7 @@ def of_archives(folder: Folder, kind: str) -> pa.Table:
     return _of_parquet(folder, archives) if kind == "parquet" else _of_members(folder, archives)
 
 
-def _of_members(folder: Folder, archives: list[Archive]) -> pa.Table:
+def _of_members(folder: Folder, archives: list[Archive]) -> Blocks:
     objects, chosen, noted = Objects(), chosen_by(folder.params), dict[str, bytes]()
 
     def is_noted(name: str) -> bool:
@@ -40,24 +41,24 @@ def _of_members(folder: Folder, archives: list[Archive]) -> pa.Table:
             noted.update(add_members(archive, objects, chosen, is_noted))
 
     asked(look_through, f"read the archives of {folder.name}", f"the collection {folder.name}")
-    rows = sorted_by_key(objects.table())
+    rows = sorted_by_key(objects.blocks())
     if not rows.num_rows:
         raise UserError(
             f"found no image in the archives of {folder.name}\n"
             f"expected members that end in {', '.join(folder.params.suffixes)} (ingest.suffixes)"
         )
-    return completed(rows, by_sidecars(folder, rows, noted))
+    return described_by(folder, rows, noted)
 
 
-def _of_parquet(folder: Folder, archives: list[Archive]) -> pa.Table:
+def _of_parquet(folder: Folder, archives: list[Archive]) -> Blocks:
     objects, named = Objects(), f"the Parquet of {folder.name}"
     columns = asked(lambda: [_add_rows(one, folder.params, objects) for one in archives], f"read {named}", named)
-    rows = objects.table()
+    rows = objects.blocks().table()
     if not rows.num_rows:
         raise UserError(f"{named} has no rows\nexpected one row an image")
     others = pa.concat_tables(columns, promote_options="permissive")
     described = refuse_repeated_ids(named, describe(named, others, folder.params)) if others.num_columns else None
-    return in_blocks(completed(rows, described).sort_by([("key", "ascending"), ("image_id", "ascending")]))
+    return Blocks.of(completed(rows, described).sort_by([("key", "ascending"), ("image_id", "ascending")]))
 
 
 def _archives(folder: Folder, kind: str) -> list[Archive]:

@@ -10,11 +10,12 @@ import pyarrow.compute as pc
 from pipeline.digests import digest
 from pipeline.errors import UserError
 from pipeline.runtime.archives import KINDS
+from pipeline.runtime.blocks import Blocks, sorted_by_key
 from pipeline.runtime.choosing import chosen_by, is_hidden, prefixes_of
 from pipeline.runtime.described import Described, describe, table_of
 from pipeline.runtime.inventory import read_inventory
 from pipeline.runtime.listing import Entry, other_suffixes, walk
-from pipeline.runtime.objects import Objects, completed, first_repeated, keys_of, sorted_by_key
+from pipeline.runtime.objects import Objects, completed, first_repeated, keys_of
 from pipeline.runtime.places import asked
 from pipeline.runtime.sidecars import is_sidecar, names_of, record_of
 from pipeline.stages.ingest_params import SourceParams
@@ -63,7 +64,7 @@ class Listing(NamedTuple):
         scope: how much of the collection was looked at.
     """
 
-    objects: pa.Table
+    objects: Blocks
     filesystem: FileSystem
     scope: Scope
 
@@ -105,13 +106,13 @@ def of_folder(folder: Folder) -> Listing:
     read = asked(lambda: _read_all(folder.filesystem, wanted), f"read the sidecars of {what}", what)
     unlisted = tuple(f"{folder.filesystem.unstrip_protocol(path)}/" for path in sorted(found.unlisted))
     scope = Scope(None if prefixes is None else tuple(folder.uri + prefix for prefix in prefixes), unlisted)
-    return Listing(completed(rows, by_sidecars(folder, rows, read)), folder.filesystem, scope)
+    return Listing(described_by(folder, rows, read), folder.filesystem, scope)
 
 
 class _Found(NamedTuple):
     """What lies in a folder: images, paths of sidecars by their keys, keys of some others, folders not listed."""
 
-    images: pa.Table
+    images: Blocks
     sidecars: dict[str, str]
     others: list[str]
     unlisted: list[str]
@@ -134,7 +135,7 @@ def _look_through(folder: Folder, prefixes: Sequence[str] | None) -> _Found:
             sidecars[key] = entry.path
         elif len(others) < _OTHERS_KEPT:
             others.append(key)
-    return _Found(_without(objects.table(), workspaces), sidecars, others, unlisted)
+    return _Found(_without(objects.blocks(), workspaces), sidecars, others, unlisted)
 
 
 def entries_of(folder: Folder, prefixes: Sequence[str] | None, unlisted: list[str]) -> Iterator[Entry]:
@@ -153,10 +154,13 @@ def entries_of(folder: Folder, prefixes: Sequence[str] | None, unlisted: list[st
             yield from walk(filesystem, path, unlisted)
 
 
-def _without(rows: pa.Table, folders: list[str]) -> pa.Table:
-    for one in folders:
-        rows = rows.filter(pc.invert(pc.starts_with(rows["key"], one)))
-    return rows
+def _without(rows: Blocks, folders: list[str]) -> Blocks:
+    def outside(block: pa.Table) -> pa.Table:
+        for one in folders:
+            block = block.filter(pc.invert(pc.starts_with(block["key"], one)))
+        return block
+
+    return rows.mapped(outside) if folders else rows
 
 
 def _no_image(folder: Folder, others: list[str]) -> UserError:
@@ -169,11 +173,12 @@ def _no_image(folder: Folder, others: list[str]) -> UserError:
     )
 
 
-def _wanted(rows: pa.Table, sidecars: dict[str, str]) -> dict[str, str]:
+def _wanted(rows: Blocks, sidecars: dict[str, str]) -> dict[str, str]:
     """The sidecars of images that are there, by their keys: a JSON beside no image describes something else."""
     if not sidecars:
         return {}
-    return {name: sidecars[name] for key in keys_of(rows) for name in names_of(key) if name in sidecars}
+    keys = (key for block in rows for key in keys_of(block))
+    return {name: sidecars[name] for key in keys for name in names_of(key) if name in sidecars}
 
 
 def _read_all(filesystem: FileSystem, paths: dict[str, str]) -> dict[str, bytes]:
@@ -181,18 +186,18 @@ def _read_all(filesystem: FileSystem, paths: dict[str, str]) -> dict[str, bytes]
         return dict(zip(paths, pool.map(filesystem.cat_file, paths.values()), strict=True))
 
 
-def by_sidecars(folder: Folder, rows: pa.Table, sidecars: dict[str, bytes]) -> Described | None:
-    """What sidecars, by their keys, say of the rows; None without any.
+def described_by(folder: Folder, rows: Blocks, sidecars: dict[str, bytes]) -> Blocks:
+    """The listing of some objects, and what sidecars, by their keys, say of them; with any all is held in memory.
 
     Raises:
         UserError: one cannot be read, or two give one id.
     """
     if not sidecars:
-        return None
-    params, named = folder.params, f"the sidecars of {folder.name}"
-    records = [record_of(key, sidecars) for key in keys_of(rows)]
+        return rows.mapped(lambda block: completed(block, None))
+    params, named, objects = folder.params, f"the sidecars of {folder.name}", rows.table()
+    records = [record_of(key, sidecars) for key in keys_of(objects)]
     columns = table_of(records, (params.date_column, params.id_column))
-    return refuse_repeated_ids(named, describe(named, columns, params))
+    return Blocks.of(completed(objects, refuse_repeated_ids(named, describe(named, columns, params))))
 
 
 def refuse_repeated_ids(named: str, described: Described) -> Described:

@@ -10,33 +10,31 @@ means reading it again, of the third only new metadata.
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from hashlib import blake2b
+from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.compute.reasons import TRANSIENT
-from pipeline.digests import content_digests, digest
+from pipeline.digests import ContentDigest, digest
 from pipeline.errors import CommitError, UserError
 from pipeline.parts import Staged
+from pipeline.runtime.blocks import Blocks, Bools, Int64s
+from pipeline.runtime.comparing import KNOWN, NAME, Plan, compare, named, with_versions
 from pipeline.runtime.context import Context
 from pipeline.runtime.engine import Call, Fragment
 from pipeline.runtime.fragments import Pieces, compose
-from pipeline.runtime.reading import WORD_DIGITS, FailureGuard, as_listed, kept_uris, read_work
+from pipeline.runtime.reading import FailureGuard, read_work
 from pipeline.runtime.sources import Scope, list_collection, refuse_absent
 from pipeline.runtime.staleness import parameters
 from pipeline.schemas import IMAGES
 from pipeline.stages.ingest import flag_duplicates
 from pipeline.stages.ingest_params import IngestParams, SourceParams
-from pipeline.storage import redact, without_secrets
+from pipeline.storage import redact
 from pipeline.tablestore import TableStore
 
 VERSION = 3
-
-NAME = "name"
-"""The column by which rows of a listing and of ``images`` know one another."""
-
-_KNOWN = ("image_id", "object_version", "reason", "vanished")
 
 
 @dataclass(frozen=True)
@@ -68,27 +66,28 @@ def run_ingest(context: Context, collection: str, manifest: str | None) -> None:
     stage = digest(inputs)
     retries = context.config.resources.retries
     listing, filesystem, scope = list_collection(collection, manifest, params, retries, context.dates)
-    listing = named(listing, params)
     if params.on_absent == "refuse":
-        refuse_absent(listing, lambda: _known(store, params, redo=False)[NAME])
-    listing = _with_versions(listing)
-    listed = digest(content_digests(listing.select(["image_id", "object_version"])))
-    state = {"stage": stage, "listing": listed, "on_vanished": params.on_vanished, "scope": scope.digest}
+        refuse_absent(listing, lambda rows: _is_known(store, params, rows))
+    listing = listing.mapped(lambda rows: with_versions(named(rows, params)))
+    state = {
+        "stage": stage,
+        "listing": _digest_of(listing),
+        "on_vanished": params.on_vanished,
+        "scope": scope.digest,
+    }
     if dict(store.extra) == state and not _has_transient_failures(store):
         return
     redo = store.extra.get("stage") != stage
     if redo and not scope.is_all and store.partitions:
         raise _not_all_can_be_read_again(scope)
     context.workspace.begin()
-    known = _known(store, params, redo, uris=not scope.is_all)
-    known, untold = _told_apart(known, listing, scope)
-    work = _work(listing, known)
-    fragments = read_work(context, listing, work, stage, filesystem)
+    plan = compare(_known(store, params, redo, uris=not scope.is_all), listing, scope)
+    fragments = read_work(context, listing, plan.work, stage, filesystem)
     FailureGuard(0, context.config.resources.max_failed_fraction).count(fragments)
-    changes = _changes(known, listing, work, params.on_vanished)
-    nothing = _change(listing, known.slice(0, 0), *[pa.array([], pa.bool_())] * 3)
+    changes = _changes(plan, params.on_vanished)
+    nothing = _change(_NOTHING, listing)
     _compose_dates(context, fragments, defaultdict(lambda: nothing, changes), inputs)
-    _check_total(store, listing, pa.concat_tables([known, untold]) if params.on_vanished == "mark" else untold, params)
+    _check_total(store, plan, params)
     store.set_extra(**state)
     store.flush()
     store.drop_fragments()
@@ -171,66 +170,34 @@ def _concat(tables: list[pa.Table | None]) -> pa.Table:
     return joined.select([name for name in IMAGES.names if name in joined.column_names])
 
 
-def _with_versions(listing: pa.Table) -> pa.Table:
-    """Complete ``object_version`` to its three words."""
-    kind = listing.schema.field("metadata").type if "metadata" in listing.column_names else None
-    # A block at a time: the values of a million objects as Python's would fill the driver's memory.
-    versions = [_versions(block, kind) for block in listing.to_batches()]
-    at = listing.schema.get_field_index("object_version")
-    return listing.set_column(at, "object_version", pa.chunked_array(versions, pa.string()))
-
-
-def _versions(listing: pa.RecordBatch, kind: pa.DataType | None) -> pa.Array:
-    nothing = [None] * listing.num_rows
-    columns = {name: listing[name].to_pylist() for name in ("object_version", "uri", "date_value")}
-    boxes = listing["box"].to_pylist() if "box" in listing.schema.names else nothing
-    if kind is None:
-        described = [_word("")] * listing.num_rows
-    else:  # the type counts: a retyped column is retyped in every row, the empty ones too
-        described = [_word(f"{kind}\0{value!r}") for value in listing["metadata"].to_pylist()]
-    words = []
-    for version, uri, value, box, last in zip(*columns.values(), boxes, described, strict=True):
-        what = f"{without_secrets(uri)}\0{value}" + (f"\0{box}" if box else "")
-        words.append(f"{version} {_word(what)} {last}")
-    return pa.array(words, pa.string())
-
-
-def _word(text: str) -> str:
-    return blake2b(text.encode(), digest_size=WORD_DIGITS // 2).hexdigest()
-
-
 def _has_transient_failures(store: TableStore) -> bool:
     return any(reason in TRANSIENT for one in store.partitions.values() for reason in one.failed)
 
 
-def named(rows: pa.Table, params: IngestParams) -> pa.Table:
-    """Rows of a listing or of ``images`` with the column ``name``: what the two know one another by.
-
-    That is the image; where faces are looked for the photograph, whose images are not known before it is read.
-    """
-    if params.regions != "faces":
-        return rows.append_column(NAME, rows["image_id"])
-    return rows.append_column(NAME, kept_uris(rows))
+def _digest_of(listing: Blocks) -> str:
+    content, told = ContentDigest(), ["image_id", "object_version"]
+    content.update(listing.schema.empty_table().select(told))
+    for block in listing:
+        content.update(block.select(told))
+    return digest(content.hexdigests())
 
 
-def _known(store: TableStore, params: IngestParams, redo: bool, uris: bool = False) -> pa.Table:
+def _known(store: TableStore, params: IngestParams, redo: bool, uris: bool = False) -> Blocks:
     """What the workspace holds of each image, with its date; nothing counts if all is to be read again."""
-    columns = [*_KNOWN, *(["uri"] if uris or params.regions == "faces" else [])]
-    tables = [] if redo else [_dated(store.read(date, columns, one), date) for date, one in store.partitions.items()]
-    return named(pa.concat_tables(tables) if tables else _dated(IMAGES.empty().select(columns), ""), params)
+    columns = [*KNOWN, *(["uri"] if uris or params.regions == "faces" else [])]
+    known = Blocks(named(_dated(IMAGES.empty().select(columns), ""), params).schema)
+    for date, manifest in () if redo else store.partitions.items():
+        known.add(named(_dated(store.read(date, columns, manifest), date), params))
+    return known
+
+
+def _is_known(store: TableStore, params: IngestParams, rows: pa.Table) -> pa.ChunkedArray:
+    have = _known(store, params, redo=False).table()[NAME]
+    return pc.is_in(named(rows, params)[NAME], value_set=have)
 
 
 def _dated(rows: pa.Table, date: str) -> pa.Table:
     return rows.append_column("date", pa.array([date] * rows.num_rows, pa.string()))
-
-
-def _told_apart(known: pa.Table, listing: pa.Table, scope: Scope) -> tuple[pa.Table, pa.Table]:
-    """The known rows of which the listing tells, be it that they are gone, and those that lie where it did not look."""
-    if scope.is_all:
-        return known, known.slice(0, 0)
-    within = pa.array([scope.holds(uri) for uri in known["uri"].to_pylist()], pa.bool_())
-    untold = pc.and_(pc.invert(within), pc.invert(pc.is_in(known[NAME], value_set=listing[NAME].combine_chunks())))
-    return known.filter(pc.invert(untold)), known.filter(untold)
 
 
 def _not_all_can_be_read_again(scope: Scope) -> UserError:
@@ -245,44 +212,52 @@ def _not_all_can_be_read_again(scope: Scope) -> UserError:
     )
 
 
-def _work(listing: pa.Table, known: pa.Table) -> pa.Table:
-    """The listed images whose bytes are to be read: new, changed, seen again, or failed for a passing reason."""
-    failed = pc.is_in(known["reason"], value_set=pa.array(sorted(TRANSIENT), pa.string()))
-    good = known.filter(pc.invert(pc.or_(failed, known["vanished"])))
-    return listing.filter(pc.invert(as_listed(listing, good, NAME)))
+class _Touched(NamedTuple):
+    """Known images to which something happens: whether each goes, is marked, is described anew, and by what row."""
+
+    ids: pa.Array
+    dropped: Bools
+    marked: Bools
+    described: Bools
+    place: Int64s
 
 
-def _changes(known: pa.Table, listing: pa.Table, work: pa.Table, on_vanished: str) -> dict[str, Change]:
+_NONE = np.zeros(0, np.bool_)
+_NOTHING = _Touched(pa.array([], pa.string()), _NONE, _NONE, _NONE, np.zeros(0, np.int64))
+
+
+def _changes(plan: Plan, on_vanished: str) -> dict[str, Change]:
     """By date, what happens to rows that are there already; only dates where something does."""
-    place = pc.index_in(known[NAME], value_set=listing[NAME].combine_chunks())
-    gone = place.is_null()
-    read_again = pc.is_in(known[NAME], value_set=work[NAME].combine_chunks())
-    superseded = pc.and_(place.is_valid(), pc.or_(read_again, pc.invert(as_listed(known, listing, NAME))))
-    fresh = listing["object_version"].take(place)
-    described = pc.and_(pc.invert(superseded), pc.fill_null(pc.not_equal(fresh, known["object_version"]), False))
+    place, found = plan.listed.place, plan.listed.place >= 0
+    gone = plan.told & ~found
+    read_again = np.zeros_like(found)
+    read_again[found] = plan.work[place[found]]
+    superseded = found & (read_again | ~plan.listed.reads)
+    described = found & ~superseded & ~plan.listed.same
     if on_vanished == "drop":
-        dropped, marked = pc.or_(superseded, gone), pa.array([False] * known.num_rows, pa.bool_())
+        dropped, marked = superseded | gone, np.zeros_like(gone)
     else:
-        dropped, marked = superseded, pc.and_(gone, pc.invert(known["vanished"]))
+        dropped, marked = superseded, gone & ~plan.vanished
+    touched = np.flatnonzero(dropped | marked | described)
+    rows = plan.known.take(touched, ["image_id", "date"])
+    ids, dates = rows["image_id"].combine_chunks(), rows["date"].combine_chunks()
     changes = {}
-    touched = known["date"].filter(pc.or_(pc.or_(dropped, marked), described))
-    for date in sorted(touched.unique().to_pylist()):
-        here = pc.equal(known["date"], date)
-        changes[date] = _change(
-            listing, known.filter(here), *(mask.filter(here) for mask in (dropped, marked, described))
-        )
+    for date in sorted(dates.unique().to_pylist()):
+        here = np.asarray(pc.equal(dates, date))
+        at = touched[here]
+        one = _Touched(ids.filter(pa.array(here)), dropped[at], marked[at], described[at], place[at])
+        changes[date] = _change(one, plan.listing)
     return changes
 
 
-def _change(listing: pa.Table, known: pa.Table, drop: pa.Array, vanished: pa.Array, described: pa.Array) -> Change:
-    """A change of one date's ``known`` rows by masks; what the ``described`` get is in the listing."""
-    names = known.filter(described)
-    place = pc.index_in(names[NAME], value_set=listing[NAME].combine_chunks())
-    rows = pa.table({"image_id": names["image_id"], "object_version": listing["object_version"].take(place)})
-    if "metadata" in listing.column_names:
-        rows = rows.append_column("metadata", listing["metadata"].take(place))
-    kind = rows["metadata"].type if "metadata" in rows.column_names else None
-    dropped, marked = (known["image_id"].filter(mask).combine_chunks() for mask in (drop, vanished))
+def _change(touched: _Touched, listing: Blocks) -> Change:
+    """A change of one date; what is described anew is as the listing says."""
+    ids = touched.ids
+    columns = [name for name in ("object_version", "metadata") if name in listing.schema.names]
+    fresh = listing.take(touched.place[touched.described], columns)
+    rows = fresh.add_column(0, "image_id", ids.filter(pa.array(touched.described)))
+    kind = rows["metadata"].type if "metadata" in columns else None
+    dropped, marked = (ids.filter(pa.array(mask)) for mask in (touched.dropped, touched.marked))
     return Change(dropped, marked, rows, kind)
 
 
@@ -314,16 +289,20 @@ def _compose_dates(
     context.reporter.finish()
 
 
-def _check_total(store: TableStore, listing: pa.Table, kept: pa.Table, params: IngestParams) -> None:
-    """Rows in = rows out: every listed image has exactly one row, and every one of ``kept`` too.
+def _check_total(store: TableStore, plan: Plan, params: IngestParams) -> None:
+    """Rows in = rows out: every listed image has exactly one row, and every one that is known and stays too.
 
     Where faces are looked for, every photograph has at least one.
     """
-    gone = kept[NAME].filter(pc.index_in(kept[NAME], value_set=listing[NAME].combine_chunks()).is_null())
-    expected = listing.num_rows + len(gone.unique() if params.regions == "faces" else gone)
+    stays = plan.listed.place < 0
+    if params.on_vanished == "drop":
+        stays &= ~plan.told
     found = sum(one.rows for one in store.partitions.values())
+    others = int(stays.sum())
     if params.regions == "faces":
-        found = len(_known(store, params, redo=False)[NAME].unique())
+        names = plan.known.take(np.flatnonzero(stays), [NAME])[NAME]
+        others, found = len(names.unique()), len(_known(store, params, redo=False).table()[NAME].unique())
+    expected = plan.listing.num_rows + others
     if found != expected:
         raise CommitError(
             f"images: {found} rows where {expected} images are known; run `imagetracks sweep` and run again, "

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 
 from pipeline.errors import UserError
 from pipeline.failures import explain
+from pipeline.runtime.blocks import BLOCK_ROWS
 from pipeline.runtime.listing import Entry, entry_of
-from pipeline.runtime.objects import BLOCK_ROWS
 from pipeline.storage import FileSystem, open_filesystem, redact
 
 _CSV_BLOCK = 2**23

@@ -1,4 +1,4 @@
-"""The columns of a listing, built a block at a time: a million objects never are a million Python values at once."""
+"""The columns of a listing, built a block at a time: a million objects are never held at once."""
 
 import datetime as dt
 from collections.abc import Sequence
@@ -8,10 +8,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.compute.identity import image_id
+from pipeline.runtime.blocks import BLOCK_ROWS, Blocks
 from pipeline.runtime.described import Described
 from pipeline.schemas import MICROSECONDS
-
-BLOCK_ROWS = 2**16
 
 MEMBER = pa.struct(
     [("archive", pa.string()), ("archive_version", pa.string()), ("place", pa.int64()), ("length", pa.int64())]
@@ -35,7 +34,7 @@ class Objects:
 
     def __init__(self) -> None:
         self._rows: list[tuple[Any, ...]] = []
-        self._blocks: list[pa.RecordBatch] = []
+        self._blocks: Blocks | None = None
 
     def add(
         self,
@@ -46,47 +45,35 @@ class Objects:
         modified_at: dt.datetime | None,
         member: dict[str, Any] | None = None,
     ) -> None:
-        """One more object; ``member`` is where it lies in an archive."""
+        """One more object; ``member`` is where it lies in an archive: all do, or none."""
         self._rows.append((key, uri, size, version, modified_at, member))
         if len(self._rows) == BLOCK_ROWS:
             self._close()
 
-    def table(self) -> pa.Table:
+    def blocks(self) -> Blocks:
         """All objects: key, uri, size, object_version, modified_at, and member where there is one; in their order."""
         self._close()
-        rows = pa.Table.from_batches(self._blocks, _SCHEMA)
-        return rows if rows["member"].null_count < rows.num_rows else rows.drop_columns(["member"])
+        return self._blocks or Blocks(_SCHEMA.remove(_SCHEMA.get_field_index("member")))
 
     def _close(self) -> None:
         if self._rows:
-            columns = zip(*self._rows, strict=True)
-            arrays = [pa.array(values, field.type) for values, field in zip(columns, _SCHEMA, strict=True)]
-            self._blocks.append(pa.RecordBatch.from_arrays(arrays, schema=_SCHEMA))
+            columns = [
+                pa.array(values, field.type)
+                for values, field in zip(zip(*self._rows, strict=True), _SCHEMA, strict=True)
+            ]
+            rows = pa.table(columns, schema=_SCHEMA)
+            if rows["member"].null_count == rows.num_rows:
+                rows = rows.drop_columns(["member"])
+            self._blocks = self._blocks or Blocks(rows.schema)
+            self._blocks.add(rows)
             self._rows = []
-
-
-def in_blocks(rows: pa.Table) -> pa.Table:
-    """The same rows in chunks of some 65 000, so that what is made of them value by value is made a block at a time."""
-    return pa.Table.from_batches(rows.to_batches(max_chunksize=BLOCK_ROWS), rows.schema)
-
-
-def sorted_by_key(rows: pa.Table) -> pa.Table:
-    """Rows by key, each key once: of several the last, as unpacking an archive would leave it."""
-    order = pc.sort_indices(rows["key"])
-    rows = rows.take(order)
-    keys = rows["key"].combine_chunks()
-    repeated = pc.equal(keys[1:], keys[:-1]) if len(keys) > 1 else pa.array([], pa.bool_())
-    if pc.any(repeated).as_py():
-        # Sorting is stable: the last of equal keys is the one that was added last.
-        rows = rows.filter(pa.concat_arrays([pc.invert(repeated), pa.array([True])]))
-    return in_blocks(rows)
 
 
 def completed(rows: pa.Table, described: Described | None) -> pa.Table:
     """A listing: its columns in their order, with what is known of the rows otherwise.
 
     Args:
-        rows: as :meth:`Objects.table` gives them.
+        rows: as :meth:`Objects.blocks` gives them.
         described: of the same rows, in the same order; None: nothing.
     """
     ids = described.ids if described is not None else None

@@ -15,6 +15,8 @@ from pipeline.compute.reasons import TRANSIENT, Reason
 from pipeline.errors import TooManyFailuresError
 from pipeline.parts import read_where
 from pipeline.runtime.begun import Begun
+from pipeline.runtime.blocks import Blocks, Bools, matches
+from pipeline.runtime.comparing import WORD_DIGITS, kept_uris
 from pipeline.runtime.context import Context
 from pipeline.runtime.engine import Fragment, MapJob
 from pipeline.runtime.fragments import FragmentWriter, describe
@@ -23,11 +25,14 @@ from pipeline.runtime.sources import fetch
 from pipeline.schemas import IMAGES
 from pipeline.stages.ingest import BOX, WANTED, ingest
 from pipeline.stages.ingest_params import IngestParams
-from pipeline.storage import FileSystem, without_secrets
+from pipeline.storage import FileSystem
 from pipeline.tablestore import TableStore
 
-WORD_DIGITS = 16
-"""Length of each hash in ``object_version``."""
+ROWS_PER_MAP = 2**18
+"""Of a listing that are given to an engine at once: 100 MB of the driver's memory, an hour's work of a core or two."""
+
+_ROWS_PER_CPU = 1024
+"""If that is more: some ten seconds of decoding, so that a large cluster is not idle at the end of each map."""
 
 _FEWEST_FOR_FRACTION = 20
 """A share of failures says little about fewer images than this (DESIGN.md rule 5)."""
@@ -109,28 +114,33 @@ class FailureGuard:
             )
 
 
-def read_work(
-    context: Context, listing: pa.Table, work: pa.Table, stage: str, filesystem: FileSystem
-) -> list[Fragment]:
-    """Fragments that hold every row of ``work``: those a killed run left, and those of a map over the rest."""
+def read_work(context: Context, listing: Blocks, work: Bools, stage: str, filesystem: FileSystem) -> list[Fragment]:
+    """Fragments that hold every listed row of ``work``: those a killed run left, and those of maps over the rest.
+
+    A map has so many rows that the engine is busy for a while, and no more, for the driver holds them.
+    """
     store, resources = context.store(IMAGES), context.config.resources
-    fragments, rest = _left_over(store, stage, listing, work, context.config.ingest)
-    if not rest.num_rows:
-        return fragments
     params, concurrency, seconds = context.config.ingest, resources.fetch_concurrency, resources.decode_seconds
+    fragments, rest = _left_over(store, stage, listing, work, params)
+    total = int(rest.sum())
+    if not total:
+        return fragments
     reader = Reader(filesystem, params, concurrency, resources.retries, seconds)
-    guard = FailureGuard(rest.num_rows, resources.max_failed_fraction, context.reporter.advance)
+    guard = FailureGuard(total, resources.max_failed_fraction, context.reporter.advance)
     guard.count(fragments)
     writer, begun = FragmentWriter(store, stage), Begun(store, stage, _keys)
-    suspects = _begun(rest, begun.left())
-    units = list(units_of(rest.filter(pc.invert(suspects)), resources.rows_per_fragment))
-    context.reporter.start("images", rest.num_rows, "images")
-    made = context.engine().map(MapJob(units, reader, writer, resources.rows_per_fragment, begun=begun), guard)
+    left, died = begun.left(), list[pa.Table]()
+    context.reporter.start("images", total, "images")
+    engine = context.engine()
+    for rows in listing.chosen(rest, max(ROWS_PER_MAP, _ROWS_PER_CPU * engine.num_workers)):
+        units = list(units_of(rows.filter(pc.invert(_begun(rows, left))), resources.rows_per_fragment))
+        made = engine.map(MapJob(units, reader, writer, resources.rows_per_fragment, begun=begun), guard)
+        if params.regions == "faces" or sum(fragment.rows for fragment in made) < rows.num_rows:
+            died.append(_without(rows, store, made))
+        fragments += made
     context.reporter.finish()
-    context.done["images"] += rest.num_rows
-    if params.regions == "faces" or sum(fragment.rows for fragment in made) < rest.num_rows:
-        made += _read_apart(context, reader, writer, _without(rest, store, made))
-    return fragments + made
+    context.done["images"] += total
+    return fragments + (_read_apart(context, reader, writer, pa.concat_tables(died)) if died else [])
 
 
 def units_of(work: pa.Table, rows: int) -> Iterator[pa.Table]:
@@ -194,11 +204,6 @@ def _without(rest: pa.Table, store: TableStore, made: list[Fragment]) -> pa.Tabl
     return rest.filter(pc.invert(pc.is_in(kept_uris(rest), value_set=uris)))
 
 
-def kept_uris(rows: pa.Table) -> pa.Array:
-    """``uri`` of a listing as ``images`` has it: without what signs a request."""
-    return pa.array([without_secrets(uri) for uri in rows["uri"].to_pylist()], pa.string())
-
-
 def _read_apart(context: Context, reader: Reader, writer: FragmentWriter, rest: pa.Table) -> list[Fragment]:
     """What is left of a map: images whose process died, and their company."""
     resources = context.config.resources
@@ -210,35 +215,28 @@ def _read_apart(context: Context, reader: Reader, writer: FragmentWriter, rest: 
 
 
 def _left_over(
-    store: TableStore, stage: str, listing: pa.Table, work: pa.Table, params: IngestParams
-) -> tuple[list[Fragment], pa.Table]:
+    store: TableStore, stage: str, listing: Blocks, work: Bools, params: IngestParams
+) -> tuple[list[Fragment], Bools]:
     """Fragments of a killed run that hold nothing but what is still listed so, and the work that they leave.
 
     None where faces are looked for: whether a photograph has all of its faces there is not known without looking.
     """
     if params.regions == "faces":
         return [], work
-    fragments, have = [], [pa.array([], pa.string())]
+    columns = ["image_id", "object_version"]
+    found, rows = list[Fragment](), Blocks(IMAGES.empty().select(columns).schema)
     for path, size in store.fragments(stage):
-        rows = read_where(store.filesystem, path, size, None, ["image_id", "object_version", "reason", "date"])
-        transient = pc.is_in(rows["reason"], value_set=pa.array(sorted(TRANSIENT), pa.string()))
-        if pc.all(as_listed(rows, listing)).as_py() and not pc.any(transient).as_py():
-            fragments.append(describe(path, size, rows))
-            have.extend(rows["image_id"].chunks)
-    return fragments, work.filter(pc.invert(pc.is_in(work["image_id"], value_set=pa.concat_arrays(have))))
-
-
-def as_listed(rows: pa.Table, listing: pa.Table, on: str = "image_id") -> pa.Array:
-    """Whether each row is what reading the object as listed would give: but for metadata, the version is the same.
-
-    Args:
-        rows: with the column ``on``, and ``object_version``.
-        listing: the same; ``on`` is unique in it, or rows under one name have one version.
-        on: what an image, or a photograph, is known by.
-    """
-    place = pc.index_in(rows[on], value_set=listing[on].combine_chunks())
-    return pc.fill_null(pc.equal(_reading(rows), _reading(listing).take(place)), False)
-
-
-def _reading(rows: pa.Table) -> pa.ChunkedArray:
-    return pc.utf8_slice_codeunits(rows["object_version"], 0, -WORD_DIGITS)
+        held = read_where(store.filesystem, path, size, None, [*columns, "reason", "date"])
+        fragment = describe(path, size, held)
+        if not any(reason in TRANSIENT for reason in fragment.failed):
+            found.append(fragment)
+            rows.add(held.select(columns))
+    listed, rest = matches(rows, listing, "image_id", WORD_DIGITS), work.copy()
+    kept, start = [], 0
+    for fragment in found:
+        here = slice(start, start + fragment.rows)
+        start += fragment.rows
+        if listed.reads[here].all():
+            kept.append(fragment)
+            rest[listed.place[here]] = False
+    return kept, rest

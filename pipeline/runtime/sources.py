@@ -9,12 +9,13 @@ from pipeline.compute.regions import Box, box_text
 from pipeline.errors import UserError
 from pipeline.runtime.archived import of_archives
 from pipeline.runtime.archives import kind_of
+from pipeline.runtime.blocks import Blocks
 from pipeline.runtime.described import Described
 from pipeline.runtime.fetching import fetch
 from pipeline.runtime.folder import Folder, Listing, Scope, of_folder, refuse_repeated
 from pipeline.runtime.listing import ABSENT, Entry
 from pipeline.runtime.manifest import Manifest, read_manifest
-from pipeline.runtime.objects import Objects, completed, in_blocks
+from pipeline.runtime.objects import Objects, completed
 from pipeline.runtime.places import Place, Root, found_at, places_of
 from pipeline.stages.ingest_params import SourceParams
 from pipeline.storage import RETRIES, is_local, open_filesystem, redact
@@ -66,22 +67,23 @@ def list_collection(
     return of_folder(folder)
 
 
-def refuse_absent(objects: pa.Table, known: Callable[[], pa.Array]) -> None:
+def refuse_absent(objects: Blocks, known: Callable[[pa.Table], pa.ChunkedArray]) -> None:
     """Refuse a listing with objects that a manifest names, that are not there and that no run has ever seen.
 
     One that was there once is a loss that the next run reports as a row; one that never was is a slip in the manifest.
 
     Args:
-        objects: a listing's, with ``name``.
-        known: gives the names (see :mod:`pipeline.runtime.ingest`) of all that the workspace has.
+        objects: a listing's.
+        known: says of rows of the listing whether the workspace has them.
 
     Raises:
         UserError: there are some; names the first.
     """
-    absent = objects.filter(pc.equal(objects["object_version"], ABSENT))
+    gone = [block.filter(pc.equal(block["object_version"], ABSENT)) for block in objects]
+    absent = pa.concat_tables([objects.schema.empty_table(), *gone])
     if not absent.num_rows:
         return
-    new = absent.filter(pc.invert(pc.is_in(absent["name"], value_set=known())))["key"].to_pylist()
+    new = absent.filter(pc.invert(known(absent)))["key"].to_pylist()
     if new:
         shown = ", ".join(new[:_SHOWN]) + (", …" if len(new) > _SHOWN else "")
         raise UserError(
@@ -108,7 +110,7 @@ def _refuse_no_folder(folder: Folder) -> None:
         )
 
 
-def _of_manifest(folder: Folder, manifest_uri: str, retries: int) -> pa.Table:
+def _of_manifest(folder: Folder, manifest_uri: str, retries: int) -> Blocks:
     params, name = folder.params, redact(manifest_uri)
     manifest = read_manifest(manifest_uri, params)
     described = manifest.described
@@ -134,15 +136,15 @@ def _of_manifest(folder: Folder, manifest_uri: str, retries: int) -> pa.Table:
 
 def _named_objects(
     places: Sequence[Place], entries: Sequence[Entry | None], names: list[str], described: Described
-) -> pa.Table:
+) -> Blocks:
     objects = Objects()
     for place, entry in zip(places, entries, strict=True):
         uri = str(place.filesystem.unstrip_protocol(place.path))
         found = entry or Entry(place.path, None, ABSENT, None)
         objects.add(place.key, uri, found.size, found.version, found.modified_at)
     named = Described(names, described.dates, described.boxes, described.metadata)
-    rows = completed(objects.table(), named)
-    return in_blocks(rows.sort_by([("key", "ascending"), ("image_id", "ascending")]))
+    rows = completed(objects.blocks().table(), named)
+    return Blocks.of(rows.sort_by([("key", "ascending"), ("image_id", "ascending")]))
 
 
 def _box_texts(manifest: Manifest) -> list[str]:

@@ -21,7 +21,7 @@ from tests.runtime.test_sources import IMAGE, keys, put, refused, written
 
 def listed(root: Path | str, days: tuple[str | None, str | None] = (None, None), **params: object) -> list[str]:
     found = list_collection(str(root), None, SourceParams(**params), days=days)
-    return list(found.objects["key"].to_pylist())
+    return list(found.objects.table()["key"].to_pylist())
 
 
 def test_patterns_take_and_leave_keys(tmp_path: Path) -> None:
@@ -62,10 +62,10 @@ def test_only_the_folders_of_the_days_are_looked_into(store: str, tmp_path: Path
         )
     params = SourceParams(prefix="{year}/{month}/{day}/")
     found = list_collection(root, None, params, days=("2024-05-02", "2024-05-04"))
-    assert found.objects["key"].to_pylist() == ["2024/05/02/b.jpg", "2024/05/03/c.jpg"]
+    assert found.objects.table()["key"].to_pylist() == ["2024/05/02/b.jpg", "2024/05/03/c.jpg"]
     assert found.scope.folders is not None
     assert found.scope.folders[0].endswith(f"{tmp_path.name}/2024/05/02/")
-    assert found.objects["uri"][0].as_py().startswith(found.scope.folders[0])
+    assert found.objects.table()["uri"][0].as_py().startswith(found.scope.folders[0])
     assert list_collection(root, None, params, days=("2020-05-02", "2020-05-04")).objects.num_rows == 0
 
 
@@ -142,7 +142,7 @@ def inventory(memory: fsspec.AbstractFileSystem, form: str) -> str:
 @pytest.mark.parametrize("form", ["parquet", "csv", "manifest"])
 def test_an_inventory_is_read_instead_of_listing(form: str, memory: fsspec.AbstractFileSystem) -> None:
     params = SourceParams(inventory=inventory(memory, form))
-    objects = list_collection("memory://bucket/photos", None, params).objects
+    objects = list_collection("memory://bucket/photos", None, params).objects.table()
     assert objects["key"].to_pylist() == ["a.jpg", "b c+ä.jpg"]
     assert objects["uri"].to_pylist() == ["memory:///bucket/photos/a.jpg", "memory:///bucket/photos/b c+ä.jpg"]
     assert objects["size"].to_pylist() == [10, 20]
@@ -153,7 +153,7 @@ def test_an_inventory_is_read_instead_of_listing(form: str, memory: fsspec.Abstr
 def test_a_list_of_ones_own_names_keys_within_the_collection(tmp_path: Path) -> None:
     put(tmp_path, "a.jpg", "b.jpg")
     file = written(tmp_path / "list.csv", "key,size,etag\na.jpg,7,x\nsub/c.jpg,8,y\n")
-    found = list_collection(str(tmp_path), None, SourceParams(inventory=str(file))).objects
+    found = list_collection(str(tmp_path), None, SourceParams(inventory=str(file))).objects.table()
     assert found["key"].to_pylist() == ["a.jpg", "sub/c.jpg"]
     assert found["uri"][0].as_py() == f"file://{tmp_path}/a.jpg"
 
@@ -182,12 +182,12 @@ def test_a_query_chooses_and_reshapes_the_manifest(tmp_path: Path) -> None:
     names = [f"{subject}{n:02}.jpg" for subject, count in (("x", 16), ("y", 15)) for n in range(count)]
     put(tmp_path, *names)
     manifest = written(tmp_path / "m.csv", "path,subject\n" + "".join(f"{name},{name[0]}\n" for name in names))
-    found = list_collection(str(tmp_path), str(manifest), SourceParams(manifest_sql=README_SQL)).objects
+    found = list_collection(str(tmp_path), str(manifest), SourceParams(manifest_sql=README_SQL)).objects.table()
     assert found["key"].to_pylist() == names[:16]
     reshaped = (
         "SELECT 'x' || lpad(n::TEXT, 2, '0') || '.jpg' AS path, DATE '2024-05-01' AS captured_at FROM range(2) t(n)"
     )
-    found = list_collection(str(tmp_path), str(manifest), SourceParams(manifest_sql=reshaped)).objects
+    found = list_collection(str(tmp_path), str(manifest), SourceParams(manifest_sql=reshaped)).objects.table()
     assert (found["key"].to_pylist(), found["date_value"].to_pylist()) == (names[:2], ["2024-05-01"] * 2)
 
 
@@ -224,7 +224,7 @@ def test_many_manifests_are_one(tmp_path: Path) -> None:
     written(folder / "2.jsonl", '{"path": "b.jpg", "plot": "north", "seen": true}')
     pq.write_table(pa.table({"path": ["c.jpg"], "plot": [1.5]}), folder / "3.parquet")
     written(folder / "notes.md", "no manifest")
-    found = list_collection(str(tmp_path), str(folder), SourceParams()).objects
+    found = list_collection(str(tmp_path), str(folder), SourceParams()).objects.table()
     assert found["metadata"].to_pylist() == [
         {"plot": "7", "seen": None},
         {"plot": "north", "seen": True},

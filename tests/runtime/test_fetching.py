@@ -15,6 +15,7 @@ from pipeline.runtime.fetching import fetch, flaw_of
 from pipeline.runtime.sources import list_collection
 from pipeline.stages.ingest_params import SourceParams
 from pipeline.storage import RETRIES
+from tests.objects import held
 
 
 def objects(*uris: str, sizes: list[int | None] | None = None) -> pa.Table:
@@ -53,8 +54,8 @@ def test_names_that_are_not_text_are_read_all_the_same(tmp_path: Path) -> None:
     ]  # of the third, the signs are its own
     for name in names:
         (tmp_path / os.fsdecode(name)).write_bytes(name)
-    listing = list_collection(str(tmp_path), None, SourceParams())
-    fetched = fetch(listing.objects, listing.filesystem, 7)
+    objects, filesystem, _ = held(list_collection(str(tmp_path), None, SourceParams()))
+    fetched = fetch(objects, filesystem, 7)
     assert sorted(fetched["bytes"].to_pylist()) == sorted(names)
     assert fetched["reason"].null_count == len(names)
 
@@ -63,11 +64,11 @@ def test_bytes_in_the_order_of_the_rows(tmp_path: Path) -> None:
     names = [f"{i}.jpg" for i in range(50)]
     for name in names:
         (tmp_path / name).write_bytes(name.encode() * 3)
-    listing = list_collection(str(tmp_path), None, SourceParams())
-    fetched = fetch(listing.objects, listing.filesystem, 7)
-    assert fetched["bytes"].to_pylist() == [key.encode() * 3 for key in listing.objects["key"].to_pylist()]
+    objects, filesystem, _ = held(list_collection(str(tmp_path), None, SourceParams()))
+    fetched = fetch(objects, filesystem, 7)
+    assert fetched["bytes"].to_pylist() == [key.encode() * 3 for key in objects["key"].to_pylist()]
     assert fetched["reason"].null_count == 50
-    assert fetched.column_names == [*listing.objects.column_names, "bytes", "reason", "detail"]
+    assert fetched.column_names == [*objects.column_names, "bytes", "reason", "detail"]
 
 
 def test_one_bad_object_does_not_disturb_another(tmp_path: Path) -> None:

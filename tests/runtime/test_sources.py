@@ -16,6 +16,7 @@ from pipeline.errors import ImagetracksError, UserError
 from pipeline.runtime.manifest import read_manifest
 from pipeline.runtime.sources import fetch, list_collection
 from pipeline.stages.ingest_params import IngestParams, SourceParams
+from tests.objects import held
 from tests.pictures import photo, saved
 
 DEFAULT = SourceParams()
@@ -31,7 +32,7 @@ def put(root: Path, *keys: str) -> None:
 
 
 def listed(root: Path, manifest: Path | None = None, params: SourceParams = DEFAULT) -> pa.Table:
-    return list_collection(str(root), str(manifest) if manifest else None, params).objects
+    return list_collection(str(root), str(manifest) if manifest else None, params).objects.table()
 
 
 def keys(root: Path, manifest: Path | None = None) -> list[str]:
@@ -79,7 +80,7 @@ def test_suffixes_can_be_set(tmp_path: Path) -> None:
 def test_the_root_may_be_written_in_any_way_and_may_have_a_dot(tmp_path: Path) -> None:
     put(tmp_path / ".cache", "x/a.jpg")
     for root in (f"{tmp_path}/.cache", f"{tmp_path}/.cache/", f"file://{tmp_path}/.cache", f"{tmp_path}/./.cache/x/.."):
-        assert list_collection(root, None, DEFAULT).objects["key"].to_pylist() == ["x/a.jpg"]
+        assert list_collection(root, None, DEFAULT).objects.table()["key"].to_pylist() == ["x/a.jpg"]
 
 
 def test_links_to_files_and_out_of_the_collection_are_followed_loops_are_not(tmp_path: Path) -> None:
@@ -113,7 +114,7 @@ def test_a_version_changes_with_the_content_and_only_then(tmp_path: Path) -> Non
 def test_a_name_in_a_legacy_encoding_is_listed_with_escapes_and_read(tmp_path: Path) -> None:
     put(tmp_path, "a.jpg")
     Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.jpg")).write_bytes(IMAGE)
-    objects, filesystem, _ = list_collection(str(tmp_path), None, DEFAULT)
+    objects, filesystem, _ = held(list_collection(str(tmp_path), None, DEFAULT))
     assert objects["key"].to_pylist() == ["a.jpg", "caf\\xe9.jpg"]
     assert fetch(objects, filesystem, 2)["reason"].to_pylist() == [None, None]
 
@@ -192,15 +193,15 @@ def test_uris_may_lie_anywhere_and_within_the_root_have_its_keys(tmp_path: Path)
     put(tmp_path / "other", "c.jpg")
     places = ["a.jpg", f"file://{tmp_path}/root/b.jpg", str(tmp_path / "other/c.jpg")]
     manifest = written(tmp_path / "m.jsonl", "\n".join(json.dumps({"uri": place}) for place in places))
-    objects, filesystem, _ = list_collection(str(tmp_path / "root"), str(manifest), ANYWHERE)
+    objects, filesystem, _ = held(list_collection(str(tmp_path / "root"), str(manifest), ANYWHERE))
     assert objects["key"].to_pylist() == ["a.jpg", "b.jpg", f"file://{tmp_path}/other/c.jpg"]
     assert fetch(objects, filesystem, 2)["bytes"].to_pylist() == [IMAGE] * 3
 
 
 def test_an_absent_object_is_a_row_unless_all_are(tmp_path: Path) -> None:
     put(tmp_path, "a.jpg")
-    objects, filesystem, _ = list_collection(
-        str(tmp_path), str(written(tmp_path / "m.csv", "path\na.jpg\nb.jpg\n")), DEFAULT
+    objects, filesystem, _ = held(
+        list_collection(str(tmp_path), str(written(tmp_path / "m.csv", "path\na.jpg\nb.jpg\n")), DEFAULT)
     )
     assert objects["object_version"][1].as_py() == "absent"
     assert objects["size"].to_pylist() == [len(IMAGE), None]
@@ -322,7 +323,7 @@ def test_a_workspace_in_the_collection_is_left_out(tmp_path: Path) -> None:
     assert keys(tmp_path / "ws") == ["images/y.jpg", "x.jpg"]  # asked for by name
     memory = fsspec.filesystem("memory")
     memory.pipe({f"/nested/{path.relative_to(tmp_path)}": b"x" for path in tmp_path.rglob("*.j*")})
-    found = list_collection("memory://nested", None, DEFAULT).objects["key"].to_pylist()
+    found = list_collection("memory://nested", None, DEFAULT).objects.table()["key"].to_pylist()
     assert found == ["a.jpg", "deep/er/w.jpg", "ws2/z.jpg"]
 
 

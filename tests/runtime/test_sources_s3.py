@@ -10,6 +10,7 @@ from pipeline.errors import UserError
 from pipeline.runtime.sources import fetch, list_collection
 from pipeline.stages.ingest_params import SourceParams
 from pipeline.storage import open_filesystem, put_atomic
+from tests.objects import held
 from tests.runtime.test_archives import tar, zipped
 from tests.s3_server import S3Server, forget_connections, s3_server
 
@@ -40,7 +41,7 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
 
 def test_a_prefix_is_listed_and_read_with_one_request_an_object(s3: S3Server) -> None:
     with s3.counted() as listing_requests:
-        objects, filesystem, _ = list_collection("s3://photos/many", None, DEFAULT)
+        objects, filesystem, _ = held(list_collection("s3://photos/many", None, DEFAULT))
     assert objects.num_rows == 420
     assert listing_requests.total() <= 4
     with s3.counted() as requests:
@@ -50,7 +51,7 @@ def test_a_prefix_is_listed_and_read_with_one_request_an_object(s3: S3Server) ->
 
 
 def test_odd_keys(s3: S3Server) -> None:
-    objects, filesystem, _ = list_collection("s3://photos/odd/", None, DEFAULT)
+    objects, filesystem, _ = held(list_collection("s3://photos/odd/", None, DEFAULT))
     assert objects["key"].to_pylist() == sorted(ODD)
     assert objects["uri"].to_pylist() == [f"s3://photos/odd/{key}" for key in sorted(ODD)]
     assert fetch(objects, filesystem, 4)["bytes"].to_pylist() == [key.encode() for key in sorted(ODD)]
@@ -74,7 +75,7 @@ def test_a_manifest_looks_only_into_the_folders_it_names(s3: S3Server, tmp_path:
     named = [f"{n % 7}/{n:04}.jpg" for n in range(420) if n % 7 in (2, 3)] + ["2/absent.jpg"]
     manifest.write_text("path\n" + "\n".join(named) + "\n")
     with s3.counted() as requests:
-        objects, filesystem, _ = list_collection("s3://photos/many", str(manifest), DEFAULT)
+        objects, filesystem, _ = held(list_collection("s3://photos/many", str(manifest), DEFAULT))
     assert requests.total() <= 4
     assert requests["HEAD"] == 0
     assert objects.num_rows == len(named)
@@ -87,7 +88,7 @@ def test_a_manifest_looks_only_into_the_folders_it_names(s3: S3Server, tmp_path:
 def test_few_images_of_a_manifest_are_asked_for_by_name(s3: S3Server, tmp_path: Path) -> None:
     manifest = tmp_path / "m.csv"
     manifest.write_text("uri\ns3://photos/many/0/0000.jpg\ns3://photos/odd/a b.jpg\ns3://photos/odd/gone.jpg\n")
-    objects, filesystem, _ = list_collection("s3://photos/many", str(manifest), DEFAULT)
+    objects, filesystem, _ = held(list_collection("s3://photos/many", str(manifest), DEFAULT))
     assert objects["key"].to_pylist() == ["0/0000.jpg", "s3://photos/odd/a b.jpg", "s3://photos/odd/gone.jpg"]
     assert fetch(objects, filesystem, 4)["bytes"].to_pylist() == [b"0", b"a b.jpg", None]
     assert s3.endpoint
@@ -134,7 +135,7 @@ def test_an_archive_is_listed_and_read_by_a_few_ranges(s3: S3Server, kind: str, 
         {"tar": tar, "zip": zipped}[kind](path, contents)
     s3.filesystem.put_file(str(path), f"photos/archives/x.{kind}")
     with s3.counted() as listing_requests:
-        objects, filesystem, _ = list_collection(f"s3://photos/archives/x.{kind}", None, DEFAULT)
+        objects, filesystem, _ = held(list_collection(f"s3://photos/archives/x.{kind}", None, DEFAULT))
     assert objects["key"].to_pylist() == list(contents)
     assert listing_requests.total() <= 10
     with s3.counted() as requests:
