@@ -28,8 +28,8 @@ from pipeline.stages.ingest_params import IngestParams
 from pipeline.storage import FileSystem
 from pipeline.tablestore import TableStore
 
-ROWS_PER_MAP = 2**18
-"""Of a listing that are given to an engine at once: 100 MB of the driver's memory, an hour's work of a core or two."""
+ROWS_PER_MAP = 2**17
+"""Of a listing that are given to an engine at once: 100 MB of the driver's memory, an hour's work of a core."""
 
 _ROWS_PER_CPU = 1024
 """If that is more: some ten seconds of decoding, so that a large cluster is not idle at the end of each map."""
@@ -138,6 +138,7 @@ def read_work(context: Context, listing: Blocks, work: Bools, stage: str, filesy
         if params.regions == "faces" or sum(fragment.rows for fragment in made) < rows.num_rows:
             died.append(_without(rows, store, made))
         fragments += made
+        del rows, units  # before the next are gathered
     context.reporter.finish()
     context.done["images"] += total
     return fragments + (_read_apart(context, reader, writer, pa.concat_tables(died)) if died else [])

@@ -52,8 +52,12 @@ def measure(path: Path) -> None:
     versioned = listing.mapped(lambda rows: with_versions(named(rows, params)))
     del listing
     plan = compare(known_of(versioned, 0), versioned, scope)
-    units = (list(units_of(rows, 256)) for rows in plan.listing.chosen(plan.work, ROWS_PER_MAP))  # as an engine gets it
-    say("first run", sum(unit.num_rows for given in units for unit in given))
+    given = 0
+    for rows in plan.listing.chosen(plan.work, ROWS_PER_MAP):
+        units = list(units_of(rows, 256))  # as an engine is given them
+        given += sum(unit.num_rows for unit in units)
+        del rows, units
+    say("first run", given)
     plan = compare(known_of(versioned, versioned.num_rows), versioned, scope)
     say("next run", int(plan.work.sum()))
 
