@@ -61,11 +61,11 @@ def test_odd_keys(s3: S3Server) -> None:
 def test_a_version_is_size_and_etag_and_stays(s3: S3Server) -> None:
     store = s3.filesystem
     store.pipe_file("photos/versions/a.jpg", b"one")
-    first = list_collection("s3://photos/versions", None, DEFAULT).objects
-    assert list_collection("s3://photos/versions", None, DEFAULT).objects.equals(first)
+    first = list_collection("s3://photos/versions", None, DEFAULT).objects.table()
+    assert list_collection("s3://photos/versions", None, DEFAULT).objects.table().equals(first)
     assert first["object_version"][0].as_py() == "3-f97c5d29941bfb1b2fdab0874906ab82"  # its MD5
     store.pipe_file("photos/versions/a.jpg", b"two")
-    second = list_collection("s3://photos/versions", None, DEFAULT).objects
+    second = list_collection("s3://photos/versions", None, DEFAULT).objects.table()
     assert second["object_version"][0] != first["object_version"][0]
     assert second["modified_at"].null_count == 0
 
@@ -152,6 +152,6 @@ def test_only_the_prefixes_of_the_days_are_listed(s3: S3Server) -> None:
     params = SourceParams(prefix="{year}/{month}/{day}/")
     with s3.counted() as requests:
         found = list_collection("s3://photos/days", None, params, days=("2024-05-30", "2024-06-01"))
-    assert found.objects["key"].to_pylist() == [f"2024/05/30/{n}.jpg" for n in range(3)]
+    assert found.objects.table()["key"].to_pylist() == [f"2024/05/30/{n}.jpg" for n in range(3)]
     assert requests == {"LIST": 3}
     assert found.scope.folders == tuple(f"s3://photos/days/2024/{day}/" for day in ("05/30", "05/31", "06/01"))
