@@ -2,23 +2,54 @@
 
 It builds the date's average-linkage tree (from all pairs of a few thousand images, from the neighbour graph of more)
 and cuts out the branches that :mod:`pipeline.compute.isolation` takes for several shots of one subject.
+
+A subject that is turned, or moves, lies along a curve: its ends are farther apart than two subjects are, and averages
+cut it in pieces.  Single linkage follows a curve, and chains where subjects touch.  So the same model is asked of the
+date's single-linkage tree too, and a branch that is isolated there joins the clusters that lie in it with all their
+images; never more than that, and only on dates where most images are in company: among images that stand alone,
+chains of look-alikes are what single linkage is known for.
 """
 
 import numpy as np
 import numpy.typing as npt
+from scipy.cluster.hierarchy import linkage
 
+from pipeline.compute.agglomerative import condensed_distances
 from pipeline.compute.dendrogram import grow_tree
 from pipeline.compute.graphs import union_edges
-from pipeline.compute.isolation import isolated_branches
+from pipeline.compute.isolation import MAJORITY, isolated_branches
 from pipeline.compute.task import ClusteringTask
 from pipeline.compute.trees import labels_of
 
+Int64s = npt.NDArray[np.int64]
 
-def auto(task: ClusteringTask) -> npt.NDArray[np.int64]:
-    """Label each row (n,); rows with equal vectors are one point of the tree and share a label."""
+MOST_FOLLOWED = 2048
+"""Distinct images up to which curves are followed: a single-linkage tree is as deep as it is long, and slow to read."""
+
+
+def auto(task: ClusteringTask) -> Int64s:
+    """Label each row (n,); rows with equal vectors are one point of the trees and share a label."""
     points, group = task.points()
     if len(points) == 1:
         return group
     sizes = np.bincount(group, minlength=len(points))
     tree = grow_tree(points, sizes, union_edges(task.neighbors, group), task.search)
-    return labels_of(tree, isolated_branches(tree))[group]
+    labels = labels_of(tree, isolated_branches(tree))
+    if len(points) <= MOST_FOLLOWED and _share_in_company(labels) >= MAJORITY:
+        curves = linkage(condensed_distances(points, unit=task.unit), "single")
+        labels = join_within(labels, labels_of(curves, isolated_branches(curves)))
+    return labels[group]
+
+
+def join_within(labels: Int64s, wider: Int64s) -> Int64s:
+    """Join the clusters of ``labels`` (n,) that lie in one cluster of ``wider`` (n,) with all their rows."""
+    names, labels = np.unique(labels, return_inverse=True)
+    wider = np.unique(wider, return_inverse=True)[1]
+    pairs = np.unique(np.stack([labels, wider], axis=1), axis=0)
+    whole = np.bincount(pairs[:, 0])[labels] == 1
+    return np.where(whole, len(names) + wider, labels).astype(np.int64)
+
+
+def _share_in_company(labels: Int64s) -> float:
+    sizes = np.unique(labels, return_counts=True)[1]
+    return float(sizes[sizes > 1].sum() / len(labels))

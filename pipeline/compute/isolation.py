@@ -52,7 +52,7 @@ _PRIOR_LINES = 10.0
 
 _STRONG = float(np.log(10.0))
 """Logarithm of the Bayes factor from which evidence is strong: 10 to 1 (Jeffreys, 1961)."""
-_MAJORITY = 0.5
+MAJORITY = 0.5
 """Below this share of images in company, a branch has to be significant by itself."""
 
 _GRID_STEP = 0.15
@@ -115,7 +115,7 @@ def isolated_branches(tree: Float64s) -> Bools:
     if evidence < _STRONG:
         return nothing
     chosen = _most_probable(lines, fit.stop[0] + fit.odds[0], fit.go_on[0])
-    if lines.size[chosen].sum() >= _MAJORITY * (len(tree) + 1):
+    if lines.size[chosen].sum() >= MAJORITY * (len(tree) + 1):
         return chosen
     # As many chances as lines: an ordinary line passes less than once a date (Bonferroni).
     alone = np.where(fit.odds[0] > np.log(len(tree)), fit.odds[0], -np.inf)

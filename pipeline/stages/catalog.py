@@ -240,7 +240,7 @@ LINKAGE = Stage(
 
 CLUSTER = Stage(
     name="cluster",
-    version=4,
+    version=5,
     section="cluster",
     reads=(_FINGERPRINTS, _MODEL, _COORDINATES, _NEIGHBORS, _LINKAGE, _CONSTRAINTS),
     writes=(schemas.ASSIGNMENTS, schemas.CLUSTERS, schemas.TRIALS),

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipeline.compute.auto import auto
+from pipeline.compute.auto import auto, join_within
 from pipeline.compute.clustering import canonical_labels
 from pipeline.compute.knn import Search, neighbor_graph
 from pipeline.compute.projection import unit_rows
@@ -56,6 +56,27 @@ def test_identical_images_are_one_subject_whatever_else_there_is() -> None:
     doubled = clustered_by_auto(np.concatenate([vectors, vectors]))
     np.testing.assert_array_equal(doubled[:20], doubled[20:])
     assert doubled.max() == 19
+
+
+def along_curves(subjects: int, shots: int) -> tuple[np.ndarray, np.ndarray]:
+    """Subjects that turn by 150 degrees, each in a plane of its own; shots in order, subject after subject."""
+    angle = np.linspace(0.0, np.radians(150), shots)
+    vectors = np.zeros((subjects * shots, 2 * subjects))
+    for one in range(subjects):
+        rows = slice(one * shots, (one + 1) * shots)
+        vectors[rows, 2 * one], vectors[rows, 2 * one + 1] = np.cos(angle), np.sin(angle)
+    return vectors, np.repeat(np.arange(subjects), shots)
+
+
+def test_a_subject_that_turns_is_followed_along_its_curve() -> None:
+    """Its ends are farther apart (1 - cos 150 degrees = 1.87) than any two subjects (1)."""
+    vectors, truth = along_curves(6, 40)
+    np.testing.assert_array_equal(clustered_by_auto(vectors), truth)
+
+
+def test_clusters_are_joined_where_they_lie_whole_in_a_wider_one() -> None:
+    labels, wider = np.array([0, 0, 1, 2, 2, 3]), np.array([5, 5, 5, 5, 7, 7])
+    assert canonical_labels(join_within(labels, wider)).tolist() == [0, 0, 0, 1, 1, 2]
 
 
 def test_a_power_of_the_distance_changes_little() -> None:
