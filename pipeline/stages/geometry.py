@@ -61,6 +61,13 @@ class GeometryParams(Params):
     """What counts as near, beside the content: nothing unless named here."""
 
     content: float = Field(1.0, ge=0, description="Weight of the squared distance of projected vectors.")
+    reduction: Literal["none", "tsne", "umap"] = Field(
+        "none",
+        description="tsne and umap: in place of its projected vectors the content is each date's own map in two "
+        "dimensions, a mean of 1 from its middle (of squares). Linking sees the projected vectors all the same.",
+    )
+    neighbors: int = Field(30, ge=2, le=1000, description="Images that count as near in that map, as in section map.")
+    seed: int = Field(0, ge=0, description="Of that map.")
     time: float = Field(0.0, ge=0, description="Weight of the squared time between two images over time_scale.")
     time_scale: float = Field(24.0, gt=0, description="Hours that count as 1.")
     metadata: dict[str, Weighed] = Field(
@@ -82,8 +89,9 @@ class GeometryParams(Params):
 
     @property
     def weighs(self) -> bool:
-        """Whether anything but the content counts, or the content is weighed."""
-        return self.content != 1.0 or self.time > 0 or any(one.weight > 0 for one in self.metadata.values())
+        """Whether anything but the content counts, or the content is weighed or mapped."""
+        changed = self.content != 1.0 or self.reduction != "none"
+        return changed or self.time > 0 or any(one.weight > 0 for one in self.metadata.values())
 
 
 def coordinates(fingerprints: pa.Table, model: pa.Table, images: pa.Table, params: GeometryParams) -> pa.Table:
@@ -106,6 +114,8 @@ def coordinates(fingerprints: pa.Table, model: pa.Table, images: pa.Table, param
     from pipeline.compute.geometry import augment, fill_missing, numeric
 
     ids, content = apply(model, fingerprints)
+    if params.reduction != "none":
+        content = _mapped(content, params)
     rows = images.take(pc.index_in(pa.array(ids, pa.string()), value_set=images["image_id"].combine_chunks()))
     blocks: list[tuple[float, Float64s]] = []
     if params.time > 0:
@@ -124,6 +134,18 @@ def seen(model: pa.Table, fingerprints: pa.Table, placed: pa.Table | None) -> tu
         ids, vectors = apply(model, fingerprints)
         return ids, vectors, bool(model["unit"][0].as_py())
     return placed["image_id"].to_pylist(), to_matrix(placed["vector"]), False
+
+
+def _mapped(content: Float32s, params: GeometryParams) -> Float32s:
+    """The date's own map (n, 2), of mean square 1; a map's unit says nothing."""
+    from pipeline.compute.knn import Search
+    from pipeline.compute.maps import MapSettings, make_map
+    from pipeline.compute.projection import unit_rows
+
+    settings = MapSettings(neighbors=params.neighbors, seed=params.seed)
+    places = make_map(unit_rows(content).astype(np.float32), params.reduction, settings, Search(seed=params.seed))
+    size = float(np.sqrt((places.astype(np.float64) ** 2).sum(axis=1).mean())) if len(places) else 1.0
+    return np.asarray(places / (size or 1.0), dtype=np.float32)
 
 
 def _block(rows: pa.Table, name: str, weighed: Weighed) -> Float64s:

@@ -12,6 +12,9 @@ from pipeline.stages.date_tables import DateTables, linkage
 from pipeline.stages.geometry import GeometryParams, coordinates
 from pipeline.stages.neighbors import NeighborsParams, neighbors
 from pipeline.stages.projection import ProjectionParams, apply, fit
+from pipeline.stages.vectors import to_column
+from tests.bench.dates import planted
+from tests.stages.test_cluster import EVERY_METHOD
 from tests.stages.test_projection import fingerprints
 
 CAMERA = {"camera": {"kind": "categorical", "weight": 2.0}}
@@ -70,6 +73,40 @@ def test_a_weighed_column_parts_what_looks_alike(params: ClusterParams) -> None:
         _, clusters, _ = cluster("2024-05-01", given, params)
         assert clusters.num_rows == expected
         np.testing.assert_allclose(clusters["cohesion"], 1, atol=1e-6)  # of the content
+
+
+@pytest.mark.parametrize("params", EVERY_METHOD, ids=lambda p: p.method)
+@pytest.mark.parametrize("value", ["one", None])
+def test_a_column_that_says_nothing_changes_no_methods_clusters(params: ClusterParams, value: str | None) -> None:
+    """Constant, or missing everywhere: every method finds the planted subjects that it finds without the column."""
+    found, truth = planted([4] * 6, scatter=0.02, seed=1)
+    params = params.replaced({"num_clusters": 6}) if params.num_clusters else params
+    rows = images(len(found), camera=pa.array([value] * len(found), pa.string()))
+    vectors = pa.table({"image_id": rows["image_id"], "vector": to_column(found)})
+    model = fit([vectors], ProjectionParams(), len(found))
+    labels = []
+    for place in (None, coordinates(vectors, model, rows, GeometryParams.model_validate({"metadata": CAMERA}))):
+        given = DateTables(vectors, model, neighbors(vectors, model, NeighborsParams(), place), place)
+        labels.append(cluster("2024-05-01", given, params)[0]["cluster_id"])
+    assert labels[0].equals(labels[1])
+    if params.method in ("auto", "agglomerative"):
+        assert len(set(labels[0].to_pylist())) == len(set(truth.tolist()))
+
+
+@pytest.mark.slow
+def test_a_date_can_be_clustered_in_its_own_map() -> None:
+    found, truth = planted([12] * 5, scatter=0.05, seed=2)
+    rows = images(len(found), camera=["a"] * len(found))
+    vectors = pa.table({"image_id": rows["image_id"], "vector": to_column(found)})
+    model = fit([vectors], ProjectionParams(), len(found))
+    params = GeometryParams(reduction="tsne", neighbors=8)
+    place = coordinates(vectors, model, rows, params)
+    assert params.weighs
+    assert place.equals(coordinates(vectors, model, rows, params))
+    np.testing.assert_allclose(np.mean(np.sum(np.array(place["vector"].to_pylist()) ** 2, axis=1)), 1.0, rtol=1e-5)
+    given = DateTables(vectors, model, neighbors(vectors, model, NeighborsParams(), place), place)
+    assigned, _, _ = cluster("2024-05-01", given, ClusterParams(method="agglomerative", linkage="ward", num_clusters=5))
+    assert len(set(zip(assigned["cluster_id"].to_pylist(), truth.tolist(), strict=True))) == 5
 
 
 def test_a_tree_that_was_written_is_cut_again() -> None:
