@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
@@ -130,6 +131,42 @@ def test_the_form_of_a_collection_carries_no_information(form: str, tmp_path: Pa
     by_id = {row["image_id"]: row for row in found.to_pylist()}
     assert [by_id[image_id(name)]["reason"] for name in ("7", "8", "9", "10")] == [None, None, None, "truncated"]
     assert str(by_id[image_id("8")]["captured_at"]) == "2024-01-07 08:00:00"
+
+
+BOXED = {"x": 8, "y": 4, "width": 16, "height": 12}
+
+
+@pytest.mark.parametrize("form", ["tar", "zip", "Parquet"])
+def test_boxes_in_an_archive_are_those_of_a_manifest(form: str, tmp_path: Path) -> None:
+    said = {"a/one.jpg": BOXED, "a/two.png": {}}
+    files = {key: FILES[key] for key in said}
+    sidecars = {f"{key}.json": json.dumps(row).encode() for key, row in said.items()}
+    (tmp_path / "m.jsonl").write_text("\n".join(json.dumps({"path": key, **row}) for key, row in said.items()))
+    expected = ingested(folder(tmp_path / "f", files), tmp_path / "ws1", manifest=tmp_path / "m.jsonl")
+    if form == "Parquet":
+        rows = pa.Table.from_pylist([{"path": key, "image": files[key], **BOXED, **row} for key, row in said.items()])
+        whole = pa.array([key == "a/two.png" for key in said])
+        for side in BOXED:
+            values = pc.if_else(whole, None, rows[side])
+            rows = rows.set_column(rows.schema.get_field_index(side), side, values)
+        pq.write_table(rows, tmp_path / "x.parquet")
+        found = ingested(tmp_path / "x.parquet", tmp_path / "ws2")
+    else:
+        make = tar if form == "tar" else zipped
+        found = ingested(make(tmp_path / f"x.{form}", {**files, **sidecars}), tmp_path / "ws2")
+    columns = ["region", "width", "height", "pixels", "captured_at"]
+    assert found["region"].to_pylist() == [BOXED, None]
+    assert found.select(columns).equals(expected.select(columns))
+
+
+def test_a_manifest_of_members_is_refused_and_says_where_they_are_described(tmp_path: Path) -> None:
+    path = tar(tmp_path / "x.tar", {"a/one.jpg": FILES["a/one.jpg"]})
+    (tmp_path / "m.csv").write_text("path\na/one.jpg\n")
+    with pytest.raises(UserError, match=r"a manifest names files.*\n.*sidecars beside a member"):
+        ingested(path, tmp_path / "ws", manifest=tmp_path / "m.csv")
+    (tmp_path / "m.csv").write_text("path\nx.tar/a/one.jpg\n")
+    with pytest.raises(UserError, match=r"none of the 1 images.*x\.tar/a/one\.jpg"):
+        ingested(tmp_path, tmp_path / "ws", manifest=tmp_path / "m.csv")
 
 
 def test_without_ids_members_are_called_by_their_names_and_shards_go_before_them(tmp_path: Path) -> None:

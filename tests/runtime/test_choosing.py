@@ -121,6 +121,18 @@ def inventory(memory: fsspec.AbstractFileSystem, form: str) -> str:
         lines = [",".join(names), *(",".join('"' + str(value).strip('"') + '"' for value in row) for row in ROWS)]
         memory.pipe_file("/i/x.csv.gz", gzip.compress("\n".join(lines).encode()))
         return "memory://i/x.csv.gz"
+    if form == "manifest of parquet":
+        memory.mv(inventory(memory, "parquet").removeprefix("memory:/"), "/i/data/x.parquet")
+        files = [{"key": "data/x.parquet", "size": 1, "MD5checksum": "0"}]
+        schema = "message s3.inventory { required binary bucket (UTF8); required binary key (UTF8); }"
+        manifest = {
+            "destinationBucket": "arn:aws:s3:::i",
+            "fileFormat": "Parquet",
+            "fileSchema": schema,
+            "files": files,
+        }
+        memory.pipe_file("/i/manifest.json", json.dumps(manifest).encode())
+        return "memory://i/manifest.json"
     encoded = [
         (bucket, key.replace(" ", "+").replace("c+ä", "c%2B%C3%A4").replace("b+c%2B", "b+c%2B"), *rest)
         for bucket, key, *rest in ROWS
@@ -139,7 +151,7 @@ def inventory(memory: fsspec.AbstractFileSystem, form: str) -> str:
     return "memory://i/manifest.json"
 
 
-@pytest.mark.parametrize("form", ["parquet", "csv", "manifest"])
+@pytest.mark.parametrize("form", ["parquet", "csv", "manifest", "manifest of parquet"])
 def test_an_inventory_is_read_instead_of_listing(form: str, memory: fsspec.AbstractFileSystem) -> None:
     params = SourceParams(inventory=inventory(memory, form))
     objects = list_collection("memory://bucket/photos", None, params).objects.table()

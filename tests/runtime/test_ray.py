@@ -11,14 +11,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
+import pyarrow as pa
 import pytest
 
+from pipeline.schemas import FINGERPRINTS
+from pipeline.stages.fingerprint import extractor_folder
 from tests.collections import Collection, small
 from tests.killing import end_family
-from tests.runtime.runs import run_local, tables
+from tests.runtime.runs import open_read, run_local, tables
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 BIN = Path(sys.executable).parent
+ALSO = "fingerprint.also=[raw_pixels:size=8]"
 
 
 @pytest.fixture(scope="module")
@@ -27,10 +31,22 @@ def collection(tmp_path_factory: pytest.TempPathFactory) -> Collection:
 
 
 @pytest.fixture(scope="module")
-def expected(collection: Collection, tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
+def local(collection: Collection, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace that one process has written."""
     workspace = tmp_path_factory.mktemp("local") / "ws"
-    run_local(collection.root, workspace)
-    return tables(workspace)
+    run_local(collection.root, workspace, ALSO)
+    return workspace
+
+
+@pytest.fixture(scope="module")
+def expected(local: Path) -> dict[str, object]:
+    return tables(local)
+
+
+def vectors_of(workspace: Path) -> dict[str, pa.Table]:
+    """The second extractor's table, by date."""
+    store = open_read(workspace).workspace.store(FINGERPRINTS, extractor_folder("raw_pixels:size=8"))
+    return {date: store.read(date, None, one) for date, one in store.partitions.items()}
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -39,16 +55,17 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def test_ray_writes_what_one_process_writes(
-    collection: Collection, expected: dict[str, object], tmp_path: Path
+    collection: Collection, local: Path, expected: dict[str, object], tmp_path: Path
 ) -> None:
-    """On two CPUs; on one in :mod:`tests.test_s3`."""
+    """By two extractors, on two CPUs; on one in :mod:`tests.test_s3`."""
     command = [BIN / "imagetracks", "run", "--collection", collection.root, "--workspace", tmp_path / "ws"]
-    options = ["--set", "resources.num_cpus=2", "--set", "resources.rows_per_fragment=5"]
+    options = ["--set", "resources.num_cpus=2", "--set", "resources.rows_per_fragment=5", "--set", ALSO]
     done = subprocess.run(
         [*command, *options], check=False, env=environment(), capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr
     assert tables(tmp_path / "ws") == expected
+    assert vectors_of(tmp_path / "ws") == vectors_of(local) != {}
     again = subprocess.run(
         [*command, *options], check=False, env=environment(), capture_output=True, text=True, timeout=60
     )

@@ -3,11 +3,15 @@
 A weights file is part of an extractor as code is, so this is the one place in ``compute`` that opens files.
 """
 
+import os
+import shutil
 from collections.abc import Iterable
 from difflib import get_close_matches
 from hashlib import blake2b, file_digest
+from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.request import urlopen
 
 from pipeline.compute.extractors import cache
 from pipeline.errors import UserError
@@ -16,6 +20,9 @@ if TYPE_CHECKING:
     import torch
 
 _SHOWN = 4
+
+_SILENCE = 60.0
+"""Seconds after which a server that sends nothing is given up."""
 
 
 def content_hash(source: str) -> str:
@@ -63,16 +70,26 @@ def download(url: str, path: Path, name: str) -> None:
     Raises:
         UserError: they cannot be had; says which file to put where.
     """
-    import torch
-
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        torch.hub.download_url_to_file(url, str(path), progress=False)  # renames when whole
-    except (OSError, RuntimeError) as error:
+        _fetch(url, part)
+        part.replace(path)
+    except (OSError, HTTPException) as error:
+        part.unlink(missing_ok=True)
         raise UserError(
             f"{name}: cannot download {url} ({error}); put the file at {path}, "
             "or name a weights file in fingerprint.weights"
         ) from error
+
+
+def _fetch(url: str, path: Path) -> None:
+    """Copy what lies at ``url``; OSError too when its server is silent, or ends before the length that it told."""
+    with urlopen(url, timeout=_SILENCE) as answer, path.open("wb") as file:  # noqa: S310  (torchvision's and timm's)
+        shutil.copyfileobj(answer, file, 2**20)
+        wanted, got = answer.headers.get("Content-Length"), file.tell()
+    if wanted is not None and int(wanted) != got:
+        raise OSError(f"{got} bytes of {wanted} came")
 
 
 def check_node(node: str, nodes: Iterable[str], known: bool) -> None:

@@ -1,6 +1,8 @@
 """Weights from files: tensors only, all of them, and nothing that runs when opened."""
 
 import pickle
+import socket
+from threading import Thread
 
 import fsspec
 import pytest
@@ -25,6 +27,30 @@ def files(tmp_path, monkeypatch):
     torch.save(state, tmp_path / "a.pth")
     save_file(state, tmp_path / "a.safetensors")
     return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [(b"", "timed out"), (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf", "4 bytes of 9 came")],
+    ids=["silent", "cut short"],
+)
+def test_a_server_that_is_silent_or_stops_early_is_given_up(tmp_path, monkeypatch, said, words):
+    monkeypatch.setattr(weights, "_SILENCE", 0.2)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    where = tmp_path / "weights" / "w.pth"
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer():
+            with server.accept()[0] as client:
+                client.recv(2**16)
+                client.sendall(said)
+                if not said:
+                    client.recv(1)  # until the other side has gone
+
+        Thread(target=answer, daemon=True).start()
+        with pytest.raises(UserError, match=f"cannot download .*{words}.*; put the file at {where}"):
+            weights.download(f"http://127.0.0.1:{server.getsockname()[1]}/w.pth", where, "torchvision/vgg16")
+    assert list(where.parent.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["a.pth", "a.safetensors"])
