@@ -170,8 +170,9 @@ class Demands:
         """
         track, probability = track.copy(), probability.copy()
         bound = self._bound
-        track[bound] = self.must[bound].argmax(axis=1)
-        probability[bound] = 1.0
+        if bound.any():  # never on a date without open tracks, where there is nothing to look for the largest of
+            track[bound] = self.must[bound].argmax(axis=1)
+            probability[bound] = 1.0
         refused = [i for i, j in enumerate(track.tolist()) if j >= 0 and not bound[i] and self.cannot[i, j]]
         for a, b in self.apart:
             if track[a] == track[b] >= 0 and a not in refused and b not in refused:

@@ -86,3 +86,11 @@ def test_nothing_demanded_changes_nothing() -> None:
     none = np.zeros((2, 2), dtype=bool)
     similarity = np.array([[0.1, 0.9], [0.3, 0.2]], dtype=np.float32)
     assert Demands(none, none, ()).impose(similarity).tolist() == similarity.tolist()
+
+
+def test_regions_of_a_photograph_obey_on_a_first_date_when_no_track_is_open() -> None:
+    none = np.zeros((2, 0), dtype=bool)
+    asked = Demands(none, none, ((0, 1),))
+    assert asked.impose(np.zeros((2, 0), dtype=np.float32)).shape == (2, 0)
+    track, probability = asked.enforce(np.array([-1, -1]), np.array([1.0, 1.0]))
+    assert (track.tolist(), probability.tolist()) == ([-1, -1], [1.0, 1.0])
