@@ -61,13 +61,14 @@ class Result:
 
 @dataclass(frozen=True)
 class Bar:
-    """``figure`` must be at most (or, with ``least``, at least) ``limit``."""
+    """``figure`` must be at most (or, with ``least``, at least) ``limit``; ``reach`` is what can be had at all."""
 
     name: str
     what: str
     figure: float
     limit: float
     least: bool = False
+    reach: str = ""
 
     @property
     def passed(self) -> bool:
@@ -83,7 +84,7 @@ def show(found: Sequence[Bar]) -> None:
     for bar in found:
         sign = ">=" if bar.least else "<="
         verdict = "pass" if bar.passed else "FAIL"
-        print(f"  {verdict}  {bar.name:24s} {bar.what:62s} {bar.figure:7.4f} {sign} {bar.limit:.4f}")
+        print(f"  {verdict}  {bar.name:24s} {bar.what:62s} {bar.figure:7.4f} {sign} {bar.limit:.4f}{bar.reach}")
     print(f"  {sum(bar.passed for bar in found)} of {len(found)} passed")
 
 
@@ -103,11 +104,19 @@ def _of_world(result: Result) -> Iterator[Bar]:
     mine, number = result.mine, result.name.split()[0]
     yield Bar(result.name, "false links, upper end", mine.false_interval()[1], 2 * WANTED)
     if mine.known.any():
-        yield Bar(result.name, "recall against the oracle's", result.recall_ratio, 0.95, least=True)
+        what = "recall against the oracle's"
+        yield Bar(result.name, what, result.recall_ratio, 0.95, least=True, reach=_reach(result))
     if number == "1":
         yield Bar(result.name, "false links a cluster", mine.false_links(), 0.03)
     if number in ("3", "4"):
         yield Bar(result.name, "false among links of probability > 0.9", mine.confident_wrong(0.9), WANTED)
+
+
+def _reach(result: Result) -> str:
+    """Of the thresholds chosen with the labels, what those reach whose false links are within the bar."""
+    if isnan(result.within):
+        return "  (no threshold has so few false links)"
+    return f"  (thresholds with so few false links: {result.within / max(result.oracle.recall(), 1e-9):.4f})"
 
 
 def _of_all(results: Sequence[Result]) -> Iterator[Bar]:
