@@ -191,6 +191,8 @@ def _curve(trials: pa.Table, measure: str) -> list[dict[str, Any]]:
 
 def _plot_curve(axes: "Axes", rows: Sequence[dict[str, Any]], measure: str) -> None:
     """A line a method and its other keys: what is tried with them shares it."""
+    from matplotlib.ticker import MaxNLocator
+
     lines: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         settings = json.loads(row["settings"])
@@ -206,6 +208,8 @@ def _plot_curve(axes: "Axes", rows: Sequence[dict[str, Any]], measure: str) -> N
             axes.axvline(row["num_clusters"], color=_hex((200, 60, 40)), linestyle="--", linewidth=1.2)
     if max(row["num_clusters"] for row in rows) > 50:
         axes.set_xscale("log")
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("clusters found")
     if len(lines) > 1:
         axes.legend(frameon=False, fontsize=9)

@@ -29,9 +29,10 @@ class OnOneDate:
         steps: Similarity of each step of it.
         within: Mean similarity of all pairs inside the first's and the second's cluster; None of a single image.
         between: Mean similarity of pairs across the two clusters; None if it is one.
-        joined: Similarity at which the date's tree joins the two images; None where the method has no tree.
-        tops: Similarity at which each one's cluster is complete in that tree; None as there, or of a single image.
+        joined: Height at which the date's tree joins the two images; None where the method has no tree.
+        tops: Height at which each one's cluster is complete in that tree; None as there, or of a single image.
         method: The clustering's method and keys, as the date was clustered.
+        unit: What heights of the tree are: similarity, or the distance of a linkage.
     """
 
     ranks: tuple[int | None, int | None]
@@ -43,6 +44,7 @@ class OnOneDate:
     method: str
     joined: float | None = None
     tops: tuple[float | None, float | None] = (None, None)
+    unit: str = "similarity"
 
 
 @dataclass(frozen=True)
@@ -122,10 +124,10 @@ def _on_one_date(first: Seen, second: Seen, same: OnOneDate) -> Iterator[str]:
 def _cut(first: Seen, second: Seen, same: OnOneDate) -> str:
     tops = [value for value in same.tops if value is not None]
     if first.cluster_id == second.cluster_id:
-        end = f"; their cluster is complete at {tops[0]:.3f}, so the cut lies below" if tops else ""
-        return f"The date's tree joins them at a similarity of {same.joined:.3f}{end}."
+        end = f"; their cluster is complete at {tops[0]:.3f}, so the cut lies beyond" if tops else ""
+        return f"The date's tree joins them at a {same.unit} of {same.joined:.3f}{end}."
     end = f": their clusters are complete at {' and '.join(f'{one:.3f}' for one in tops)}" if tops else ""
-    return f"The date's tree would join them at a similarity of {same.joined:.3f}, beyond the cut{end}."
+    return f"The date's tree would join them at a {same.unit} of {same.joined:.3f}, beyond the cut{end}."
 
 
 def _over_dates(first: Seen, second: Seen, over: OverDates) -> Iterator[str]:

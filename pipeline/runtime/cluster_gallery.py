@@ -18,7 +18,7 @@ from pipeline.reports.map_picture import draw_map, on_paper, side_of, thumbnails
 from pipeline.reports.saving import check_folder, save
 from pipeline.runtime.context import Context
 from pipeline.runtime.tables import pixels_of, read_date, read_dates
-from pipeline.runtime.why import MAX_TREE, tree_of, vectors_of
+from pipeline.runtime.why import MAX_TREE, lines_of, tree_of, vectors_of
 
 
 @dataclass(frozen=True)
@@ -141,8 +141,7 @@ def _labels(context: Context, date: str) -> tuple[list[str], npt.NDArray[np.int6
 def _tree(context: Context, date: str, ids: list[str]) -> npt.NDArray[np.float64]:
     """The date's tree as it was written, else average linkage of its vectors."""
     if date in context.store(schemas.LINKAGE).partitions:
-        rows = read_date(context, schemas.LINKAGE, date)
-        return np.stack([rows[name].to_numpy() for name in ("left", "right", "height", "num_images")], axis=1)
+        return lines_of(read_date(context, schemas.LINKAGE, date))
     if len(ids) > MAX_TREE:
         raise UserError(
             f"{_named(date)} has {len(ids)} images and no dendrogram; expected {MAX_TREE} at most\n"

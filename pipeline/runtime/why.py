@@ -88,7 +88,7 @@ def _on_one_date(context: Context, first: Seen, second: Seen, ids: list[str], ve
     ]
     apart = first.cluster_id != second.cluster_id
     uris = _uris(context, first.date)
-    joined, tops = _in_the_tree(context, first, rows, vectors, a, b)
+    unit, joined, tops = _in_the_tree(context, first, rows, vectors, a, b)
     return OnOneDate(
         ranks=(_rank(found, a, b), _rank(found, b, a)),
         k=found.shape[1],
@@ -99,29 +99,40 @@ def _on_one_date(context: Context, first: Seen, second: Seen, ids: list[str], ve
         method=_method(context, first.date),
         joined=joined,
         tops=tops,
+        unit=unit,
     )
 
 
 def _in_the_tree(
     context: Context, first: Seen, rows: pa.Table, vectors: Float32s, a: int, b: int
-) -> tuple[float | None, tuple[float | None, float | None]]:
-    """Where the date's average-linkage tree joins two rows and completes their clusters; None if it has none."""
+) -> tuple[str, float | None, tuple[float | None, float | None]]:
+    """What heights of the date's tree are, where it joins two rows and completes their clusters; None without a tree.
+
+    The tree that agglomerative wrote, in its own distance; else the average-linkage tree of auto, in similarities.
+    """
     from pipeline.compute.cuts import joining_height, top_height, whole_branches
 
     inputs = context.store(schemas.ASSIGNMENTS).partitions[first.date].inputs
-    average = inputs.get("cluster.method") == '"auto"' or (
-        (inputs.get("cluster.linkage"), inputs.get("cluster.metric")) == ('"average"', '"cosine"')
-    )
-    average = average and first.date not in context.store(schemas.COORDINATES).partitions  # those are of content alone
-    if not average or not 2 <= len(vectors) <= MAX_TREE:
-        return None, (None, None)
+    method = inputs.get("cluster.method")
+    written = method == '"agglomerative"' and first.date in context.store(schemas.LINKAGE).partitions
+    weighed = first.date in context.store(schemas.COORDINATES).partitions  # the vectors here are of content alone
+    grown = method == '"auto"' and not weighed and len(vectors) <= MAX_TREE
+    if len(vectors) < 2 or not (written or grown):
+        return "similarity", None, (None, None)
     clustered = rows.filter(rows["cluster_id"].is_valid()).sort_by("image_id")["cluster_id"]
     labels = np.unique(np.array(clustered.to_pylist()), return_inverse=True)[1]
-    tree = tree_of(vectors)
+    tree = lines_of(read_date(context, schemas.LINKAGE, first.date)) if written else tree_of(vectors)
     whole = whole_branches(tree, labels)
-    tops = [top_height(tree, whole, int(labels[row])) for row in (a, b)]
-    height = [None if top is None else 1.0 - top for top in tops]
-    return 1.0 - joining_height(tree, a, b), (height[0], height[1])
+    heights = [joining_height(tree, a, b), *(top_height(tree, whole, int(labels[row])) for row in (a, b))]
+    if not written:
+        heights = [None if height is None else 1.0 - height for height in heights]
+    unit = f"{inputs.get('cluster.linkage', '').strip(chr(34))}-linkage distance" if written else "similarity"
+    return unit, heights[0], (heights[1], heights[2])
+
+
+def lines_of(rows: pa.Table) -> npt.NDArray[np.float64]:
+    """``schemas.LINKAGE`` in SciPy's form."""
+    return np.stack([rows[name].to_numpy().astype(np.float64) for name in ("left", "right", "height", "num_images")], 1)
 
 
 def tree_of(vectors: Float32s) -> npt.NDArray[np.float64]:

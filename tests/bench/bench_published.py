@@ -12,7 +12,6 @@ and its number of subjects where a row says k.
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +19,8 @@ import pyarrow as pa
 from PIL import Image
 from scipy.cluster.hierarchy import fcluster, linkage
 
+from pipeline.compute.choosing.rules import Limits
+from pipeline.compute.choosing.trials import try_settings
 from pipeline.compute.clustering import cluster_rows, noise_alone
 from pipeline.compute.extractors.bag_of_sift import descriptors, fit_words
 from pipeline.compute.geometry import augment, categorical
@@ -33,7 +34,7 @@ from pipeline.stages.fingerprint import Fingerprinter, FingerprintParams
 from pipeline.stages.projection import ProjectionParams, apply, fit
 from pipeline.stages.vectors import to_matrix
 from tests import objects
-from tests.bench.dates import planted
+from tests.bench.bench_clusterers import real_instruments, simulated_instruments
 from tests.shared_sets import DATA, rows_of
 
 FULL = bool(os.environ.get("FULL"))
@@ -41,6 +42,7 @@ Vectors = npt.NDArray[np.floating]
 Labels = npt.NDArray[np.int64]
 
 SHOWN = ("purity", "nmi_geometric", "fowlkes_mallows", "ari")
+LINKAGES = ("average", "complete", "ward", "single")
 METHODS: dict[str, Settings] = {
     "auto": Settings(),
     "kmeans": Settings(num_clusters=20, restarts=5),
@@ -55,8 +57,18 @@ METHODS: dict[str, Settings] = {
     "chinese_whispers": Settings(similarity=0.5),
 }
 """What is asked of each method; those named by a linkage are agglomerative."""
+_SIMILARITIES = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+CHOSEN: dict[str, list[Settings]] = {
+    "auto": [Settings()],
+    "hdbscan": [Settings(min_samples=number) for number in (1, 2, 3)],
+    "leiden": [Settings(resolution=number) for number in (1.0, 3.0, 10.0, 30.0, 100.0)],
+    **{
+        name: [Settings(similarity=one, linkage=name if name in LINKAGES else "average") for one in _SIMILARITIES]
+        for name in (*LINKAGES, "dbscan", "components", "chinese_whispers")
+    },
+}
+"""Method -> what is tried on each date without its labels."""
 KMEANS = Settings(num_clusters=11, restarts=5, spherical=False)
-LINKAGES = ("average", "complete", "ward", "single")
 
 
 def fingerprints(name: str, extractor: str) -> pa.Table:
@@ -145,27 +157,43 @@ def bananas() -> None:
                     report(f"{what}, {name}, {method}", truth, way(seen))
 
 
-def collapse() -> bool:
-    """Every method with `auto`-like settings on planted dates; says whether none collapsed."""
-    print(f"\n{'planted dates of 20 subjects x 5 shots, scatter .1':58s} clusters, largest share, singletons")
-    sound = True
-    for method, settings in METHODS.items():
-        for seed in range(3):
-            vectors, _ = planted([5] * 20, 0.1, seed)
-            found = clustered(vectors, method, replace(settings))
-            sizes = np.bincount(found)
-            collapsed = len(sizes) == 1 or len(sizes) == len(found)
-            sound &= not collapsed
-            if seed == 0 or collapsed:
-                mark = "   COLLAPSED" if collapsed else ""
-                print(f"{method:58s} {len(sizes):5d}  {sizes.max() / 100:.2f}  {(sizes == 1).sum()}{mark}", flush=True)
-    return sound
+def by_itself(vectors: Vectors, method: str) -> Labels:
+    """The method as `cluster.choose` sets it: what it needs by silhouette, no cluster above half of the images."""
+    rows = unit_rows(vectors).astype(np.float32)
+    tried = CHOSEN[method]
+    limits = Limits(min_clusters=2, max_cluster_fraction=0.5)
+
+    def cluster(some: Vectors) -> Callable[[int], Labels]:
+        graph = neighbor_graph(some.astype(np.float32), 30, Search())
+        name = "agglomerative" if method in LINKAGES else method
+        return lambda number: cluster_rows(name, ClusteringTask(some.astype(np.float32), *graph, tried[number]))
+
+    trials = try_settings(rows, len(tried), cluster, {"silhouette": 1.0}, limits)
+    return noise_alone(trials.labels[trials.chosen])
+
+
+def collapse() -> None:
+    """Each method's clusters a date beside the subjects; marked is what is one cluster, or all images alone."""
+    print("\nclusters a date, mean; * on some date one cluster, ! all images alone, where the truth is neither")
+    print(f"{'':30s}{'images':>7s}{'truth':>7s}" + "".join(f"{name[:9]:>10s}" for name in CHOSEN))
+    real = real_instruments(Fingerprinter(FingerprintParams()))
+    for instrument in (*real, *simulated_instruments()):
+        dates = [(vectors, truth) for vectors, truth in instrument.dates if len(vectors) > 2]
+        subjects = np.array([len(set(truth)) for _, truth in dates])
+        size = np.array([len(truth) for _, truth in dates])
+        row = ""
+        for method in CHOSEN:
+            count = np.array([len(np.unique(by_itself(vectors, method))) for vectors, _ in dates])
+            mark = "*" * bool(((count == 1) & (subjects > 1)).any())
+            mark += "!" * bool(((count == size) & (subjects < size)).any())
+            row += f"{f'{count.mean():.0f}{mark}':>10s}"
+        print(f"{instrument.name:30s}{size.mean():7.0f}{subjects.mean():7.0f}{row}", flush=True)
 
 
 def main() -> None:
     print(__doc__)
     start = time.perf_counter()
-    print("no method collapsed" if collapse() else "a method collapsed")
+    collapse()
     if not DATA.exists():
         print(f"no {DATA.name}: umist and bananas are left out")
     else:

@@ -75,6 +75,15 @@ def test_why_two_images_are_together_or_apart(workspace: Path) -> None:
     assert "2 images end so" in told("why", *extractor, image_id, "0-0.png", code=2)
 
 
+def test_why_reads_the_tree_that_a_linkage_wrote(workspace: Path) -> None:
+    given = ["fingerprint.extractor=classical/colour_histogram", "clustering=ward", "cluster.method=agglomerative"]
+    given += ["cluster.linkage=ward", "cluster.num_clusters=3"]
+    run_local(workspace.parent / "photos", workspace, *given)
+    text = told("why", *options(workspace, *given), "2024-05-01/0-0.png", "2024-05-01/1-0.png")
+    assert "at a ward-linkage distance of" in text
+    assert "complete at" in text
+
+
 def test_the_collections_map_is_made_once_and_drawn(workspace: Path, tmp_path: Path) -> None:
     extractor = options(workspace, "fingerprint.extractor=classical/colour_histogram", "map.iterations=50")
     picture = str(tmp_path / "map.png")
