@@ -153,16 +153,22 @@ class Demands:
         return np.asarray(np.any(self.must, axis=1), dtype=bool)
 
     def impose(self, similarity: Floats) -> Floats:
-        """Similarities as if everybody saw what is demanded: 1 of a pair that must, -1 of what it excludes."""
-        out = np.where(self.cannot, np.float32(-1), similarity)
-        taken = np.logical_or.outer(self._bound, np.any(self.must, axis=0))
-        out = np.where(self.must, np.float32(1), np.where(taken, np.float32(-1), out))
-        return out.astype(np.float32)
+        """Similarities without what is excluded: there is the usual one of the cluster, its median over all tracks.
+
+        Excluded are pairs that cannot be, and all others of a cluster or track that is bound to one.  Nothing else is
+        touched and no extreme value put in, for linking learns from these similarities what strangers are like.
+        """
+        if not similarity.size:
+            return similarity
+        bound = np.logical_or.outer(self._bound, np.any(self.must, axis=0))
+        usual = np.median(similarity, axis=1, keepdims=True)
+        return np.where(self.cannot | (bound & ~self.must), usual, similarity).astype(np.float32)
 
     def enforce(self, track: Ints, probability: Doubles) -> tuple[Ints, Doubles]:
         """Decisions that obey: what must is linked for certain, what cannot begins a track.
 
-        Of clusters that are apart and were given one track the surest keeps it (of equals the first).
+        Of clusters that are apart and were given one track the surest keeps it (of equals the first); a track that
+        must go on with some cluster goes on with no other.
 
         Args:
             track: of each cluster, -1 for a birth.
@@ -173,7 +179,8 @@ class Demands:
         if bound.any():  # never on a date without open tracks, where there is nothing to look for the largest of
             track[bound] = self.must[bound].argmax(axis=1)
             probability[bound] = 1.0
-        refused = [i for i, j in enumerate(track.tolist()) if j >= 0 and not bound[i] and self.cannot[i, j]]
+        not_its = self.cannot | np.any(self.must, axis=0)
+        refused = [i for i, j in enumerate(track.tolist()) if j >= 0 and not bound[i] and not_its[i, j]]
         for a, b in self.apart:
             if track[a] == track[b] >= 0 and a not in refused and b not in refused:
                 refused.append(b if (bound[a], probability[a]) >= (bound[b], probability[b]) else a)

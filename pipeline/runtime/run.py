@@ -14,7 +14,7 @@ from pipeline.runtime.fit import run_projection
 from pipeline.runtime.ingest import run_ingest
 from pipeline.runtime.naming import finish, run_naming
 from pipeline.runtime.steps import run_stage
-from pipeline.runtime.verdicts import run_verdicts
+from pipeline.runtime.verdicts import run_verdicts, warn_of_unknown
 from pipeline.runtime.vocabulary import run_vocabularies
 from pipeline.stages.catalog import NAMED_STAGES, UNNAMED_STAGES
 from pipeline.stages.fingerprint import extractor_digest, min_side
@@ -66,6 +66,7 @@ def _run(request: Request, config: Config, make_engine: Callable[[], Engine], re
         run_verdicts(context)
         for stage in UNNAMED_STAGES:
             run_stage(context, stage)
+        warn_of_unknown(context)
         run_naming(context)
         for stage in NAMED_STAGES:
             run_stage(context, stage)

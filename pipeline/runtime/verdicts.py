@@ -1,6 +1,7 @@
 """People's verdicts: from a file into the workspace, whose clusterings all obey them."""
 
 import io
+import logging
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,6 +17,10 @@ from pipeline.stages.constraints import known_subjects
 from pipeline.storage import open_filesystem, redact
 
 KINDS = ("same", "different")
+NAMED = 3
+"""Images that a warning names."""
+
+_LOG = logging.getLogger("imagetracks")  # where nobody has set it up, Python writes warnings to stderr
 
 
 def run_verdicts(context: Context) -> None:
@@ -26,6 +31,28 @@ def run_verdicts(context: Context) -> None:
     """
     if context.config.verdicts.file is not None:
         put_verdicts(context, read_verdicts(context.config.verdicts.file))
+
+
+def warn_of_unknown(context: Context) -> None:
+    """Say which verdicts speak of images that the workspace does not have, where a run changed either.
+
+    Known are the images that ``constraints`` names: a few, whatever the collection's size.
+    """
+    store, rules = context.store(schemas.VERDICTS), context.store(schemas.CONSTRAINTS)
+    if CURRENT not in store.partitions or not (context.done["verdicts"] or context.done["constraints"]):
+        return
+    rows = store.read(CURRENT, ("image_id", "other_image_id"), store.partitions[CURRENT])
+    said = pc.unique(pa.chunked_array([*rows["image_id"].chunks, *rows["other_image_id"].chunks], pa.string()))
+    held = [rules.read(date, ("image_id",), one)["image_id"] for date, one in rules.partitions.items() if one.rows]
+    known = pa.chunked_array([chunk for column in held for chunk in column.chunks], pa.string())
+    unknown = sorted(said.filter(pc.invert(pc.is_in(said, value_set=known))).to_pylist())
+    if unknown:
+        names = ", ".join(unknown[:NAMED]) + (", …" if len(unknown) > NAMED else "")
+        _LOG.warning(
+            "imagetracks: verdicts speak of %d images that are not in the collection (%s); they hold once these come",
+            len(unknown),
+            names,
+        )
 
 
 def put_verdicts(context: Context, verdicts: pa.Table) -> None:
@@ -45,15 +72,17 @@ def put_verdicts(context: Context, verdicts: pa.Table) -> None:
     context.done["verdicts"] += verdicts.num_rows
 
 
-def read_verdicts(file: str) -> pa.Table:
+def read_verdicts(file: str, option: str = "verdicts.file") -> pa.Table:
     """``schemas.VERDICTS`` from CSV or Parquet (by its ending); who, when and note may be missing.
 
-    A row without a verdict is left out: of a table to fill in, what nobody answered.
+    A row without a verdict is left out: of a table to fill in, what nobody answered.  ``option`` is what named the
+    file, for messages.
 
     Raises:
         UserError: it cannot be read, lacks a column, or has another word for a verdict.
     """
-    rows, where = _rows(file), f"verdicts.file {redact(file)}"
+    where = f"{option} {redact(file)}"
+    rows = _rows(file, where)
     missing = [name for name in ("image_id", "other_image_id", "verdict") if name not in rows.column_names]
     if missing:
         had = ", ".join(rows.column_names)
@@ -84,7 +113,7 @@ def _add(found: dict[tuple[str, str], dict[str, str]], row: dict[str, str], wher
         raise UserError(f"{where}: {one} and {other} are said to be the same and different; leave one of the two rows")
 
 
-def _rows(file: str) -> pa.Table:
+def _rows(file: str, where: str) -> pa.Table:
     try:
         filesystem, path = open_filesystem(file)
         data = filesystem.cat_file(path)
@@ -95,4 +124,4 @@ def _rows(file: str) -> pa.Table:
         return pa.csv.read_csv(io.BytesIO(data), convert_options=kinds)
     except (OSError, ValueError, pa.ArrowException) as error:
         said = " ".join(str(error).split())[:200]
-        raise UserError(f"verdicts.file {redact(file)}: cannot be read ({said}); expected CSV or Parquet") from None
+        raise UserError(f"{where}: cannot be read ({said}); expected CSV or Parquet") from None

@@ -59,17 +59,20 @@ def simulated() -> Iterator[Instrument]:
 
 
 def real() -> Iterator[Instrument]:
-    fingerprinter = Fingerprinter(FingerprintParams())
-    sets = {"sample": sample_set(fingerprinter)}
-    if DATA.exists():
-        sets |= {name: shared_set(fingerprinter, name) for name in ("bananas", "emoji")}
-    else:
-        print(f"no {DATA.name}: bananas and emoji are left out")
-    for name, photos in sets.items():
+    for name, photos in real_sets(Fingerprinter(FingerprintParams())):
         subject = np.unique(photos.subject, return_inverse=True)[1]
         yield Instrument(f"{name}, each image", [days(photos, subject, "each")])
         yield Instrument(f"{name}, true clusters", [days(photos, subject, "true")])
         yield Instrument(f"{name}, clustered", [days(photos, subject, "auto")])
+
+
+def real_sets(fingerprinter: Fingerprinter) -> Iterator[tuple[str, Photographs]]:
+    yield "sample", sample_set(fingerprinter)
+    if DATA.exists():
+        for name in ("bananas", "emoji"):
+            yield name, shared_set(fingerprinter, name)
+    else:
+        print(f"no {DATA.name}: bananas and emoji are left out")
 
 
 def days(photos: Photographs, subject: Ints, form: str) -> list[Day]:

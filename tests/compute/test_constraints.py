@@ -75,10 +75,11 @@ def test_links_obey() -> None:
     must, cannot = np.zeros((2, 4, 3), dtype=bool)
     must[0, 1] = cannot[1, 0] = True
     asked = Demands(must, cannot, [(2, 3)])
-    similarity = asked.impose(np.full((4, 3), 0.5, dtype=np.float32))
-    assert similarity.tolist() == [[-1, 1, -1], [-1, -1, 0.5], [0.5, -1, 0.5], [0.5, -1, 0.5]]
+    similarity = asked.impose(np.array([[7, 5, 6], [9, 1, 2], [8, 9, 3], [1, 4, 6]], dtype=np.float32))
+    assert similarity.tolist() == [[6, 5, 6], [2, 2, 2], [8, 8, 3], [1, 4, 6]]  # excluded: the median of the row
     track, probability = asked.enforce(np.array([-1, 0, 2, 2]), np.array([0.3, 0.9, 0.8, 0.95]))
     assert track.tolist() == [1, -1, -1, 2]
+    assert asked.enforce(np.array([0, 1, -1, -1]), np.full(4, 0.9))[0].tolist() == [1, -1, -1, -1]  # 1 is taken by 0
     assert probability == pytest.approx([1.0, 0.1, 0.2, 0.95])
 
 

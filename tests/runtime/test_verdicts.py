@@ -33,7 +33,9 @@ def clusters_of(workspace: Path, date: str) -> list[list[str]]:
     return sorted(found.values(), key=lambda images: (-len(images), images))
 
 
-def test_verdicts_are_obeyed_and_cost_the_dates_that_they_concern(tmp_path: Path) -> None:
+def test_verdicts_are_obeyed_and_cost_the_dates_that_they_concern(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     collection, workspace = small(tmp_path / "photos"), tmp_path / "ws"
     run_local(collection.root, workspace, *SETTINGS)
     shots, (one, *_), (other, *_), (before, *_) = clusters_of(workspace, DATES[1])[:4]
@@ -48,6 +50,7 @@ def test_verdicts_are_obeyed_and_cost_the_dates_that_they_concern(tmp_path: Path
     )
     done = run_local(collection.root, workspace, *SETTINGS, said).done
     assert (done["verdicts"], done["cluster"], done["link"]) == (4, 2, 2)
+    assert "verdicts speak of 2 images that are not in the collection (collection, of no)" in caplog.text
     cluster, track = where(workspace, "cluster_id"), where(workspace, "track_id")
     assert cluster[shots[0]] != cluster[shots[1]]
     assert cluster[one] == cluster[other]

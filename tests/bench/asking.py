@@ -1,0 +1,217 @@
+"""What answers of people are worth: IDF1 against their number, asked by `review` or at random.
+
+    python -m tests.bench.asking [WORD...]        WORD: only what has it in its name
+
+Labels answer.  At 0, 5, 10, 20 and 40 answers everything is linked again under all verdicts so far, by the stages that
+a run has, and the next pairs are chosen from what came out: those of the greatest expected gain, or at random (mean of
+three draws) among all that an answer could overturn.  Sets are clustered as a run does by default; of the
+simulated worlds some that are not solved already, two of each.  Written to OUT (default: out): asking.png, asking.json.
+"""
+
+import datetime
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline import schemas
+from pipeline.compute.constraints import mend
+from pipeline.schemas import vector_type
+from pipeline.stages.constraints import bonds, constraints, of_clusters
+from pipeline.stages.link import Before, LinkParams, link_date
+from pipeline.stages.review import LINKED, SHOWN, questions
+from pipeline.stages.vectors import to_column
+from tests.bench.bars import Bar, show
+from tests.bench.baselines import idf1
+from tests.bench.following import EXEMPLARS
+from tests.bench.worlds import WORLDS, Day, generate
+
+OUT = Path(os.environ.get("OUT", "out"))
+ANSWERS = (0, 5, 10, 20, 40)
+JUDGED = 20
+DRAWS = 3
+KINDS = ("0 plain", "2 merged 20 %", "2 pieces 1.5x", "3 twins", "7 lighting")
+SEEDS = 2
+PARAMS = LinkParams()
+Said = list[dict[str, str | None]]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A set or world: IDF1 at each of ``ANSWERS``, chosen by review and at random."""
+
+    name: str
+    chosen: list[float]
+    random: list[float]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What linking gave: tables of all dates for `review`, and IDF1."""
+
+    links: pa.Table
+    clusters: pa.Table
+    known: dict[str, list[dict[str, object]]]
+    idf1: float
+
+
+def image_ids(day: Day, t: int) -> list[str]:
+    return [f"{t:04d}-{i:05d}" for i in range(len(day.vectors))]
+
+
+def date_of(t: int, day: Day) -> str:
+    return (datetime.date(2000, 1, 1) + datetime.timedelta(days=max(t, day.day))).isoformat()
+
+
+def clustered(day: Day, t: int, known: pa.Table) -> tuple[pa.Table, pa.Table, pa.Table]:
+    """A date's ``assignments``, ``clusters`` and the looks of its images, under its constraints."""
+    ids, labels = image_ids(day, t), np.repeat(np.arange(len(day.starts)), np.diff([*day.starts, len(day.vectors)]))
+    labels = mend(day.vectors, labels.astype(np.int64), bonds(known, ids))
+    names = [f"{t:04d}/{ids[int(np.flatnonzero(labels == label)[0])]}" for label in labels]
+    rows = []
+    for name in sorted(set(names)):
+        of = np.array([i for i, one in enumerate(names) if one == name])
+        center = day.vectors[of].astype(np.float64).mean(axis=0)
+        center /= np.linalg.norm(center)
+        nearest = of[np.argsort(-(day.vectors[of] @ center), kind="stable")]
+        shown = [ids[i] for i in of[:EXEMPLARS]]
+        own = {"cluster_id": name, "num_images": len(of), "medoid_image_id": ids[nearest[0]], "center": center}
+        rows.append({**own, "exemplar_image_ids": shown})
+    schema = schemas.CLUSTERS.empty([("center", vector_type(day.vectors.shape[1]))]).schema
+    assigned = pa.table({"image_id": ids, "cluster_id": names})
+    looks = pa.table({"image_id": ids, "vector": to_column(day.vectors)})
+    return assigned, pa.Table.from_pylist(rows, schema=schema), looks
+
+
+def linked(days: Sequence[Day], said: Said) -> Found:
+    """Link all dates under verdicts, by the stages' own functions."""
+    verdicts = pa.Table.from_pylist(said, schema=schemas.VERDICTS.empty().schema)
+    states, ends, sewn = [], [], []
+    links, shown, tracks = [], [], []
+    every: dict[str, list[dict[str, object]]] = {}
+    calibration = None
+    for t, day in enumerate(days):
+        date, ids = date_of(t, day), image_ids(day, t)
+        images = {"image_id": ids, "uri": ids, "region": pa.nulls(len(ids), pa.int32())}
+        rules = constraints(pa.table(images), verdicts)
+        assigned, clusters, looks = clustered(day, t, rules)
+        known = of_clusters(rules, assigned)
+        reach, kept = PARAMS.max_gap + 1, PARAMS.stitch_gap
+        before = Before(states[-reach:], calibration, ends[-kept:], sewn[-kept:])
+        result = link_date(date, clusters, looks, before, PARAMS, known=known)
+        states.append((date, result.link_state))
+        ends.append((date, result.ended))
+        sewn.append((date, result.stitches))
+        calibration = result.calibration
+        named = [name.replace("track_key", "track_id") for name in result.links.column_names]
+        rows = result.links.rename_columns(named)
+        links.append(rows.select(LINKED).append_column("date", pa.array([date] * rows.num_rows, pa.string())))
+        shown.append(clusters.select(SHOWN))
+        track = dict(zip(rows["cluster_id"].to_pylist(), rows["track_id"].to_pylist(), strict=True))
+        tracks += [track[cluster] for cluster in assigned["cluster_id"].to_pylist()]
+        every |= known
+    subject = np.concatenate([day.image_subject for day in days])
+    label = np.unique(np.array(tracks), return_inverse=True)[1]
+    return Found(pa.concat_tables(links), pa.concat_tables(shown), every, idf1(subject, label))
+
+
+def asked(days: Sequence[Day], seed: int | None, first: Found) -> list[float]:
+    """IDF1 at each of ``ANSWERS``; ``seed``: of pairs drawn at random, None: chosen."""
+    truth = {
+        image: who
+        for t, day in enumerate(days)
+        for image, who in zip(image_ids(day, t), day.image_subject, strict=True)
+    }
+    rng = None if seed is None else np.random.default_rng(seed)
+    said: Said = []
+    found, out = first, [first.idf1]
+    for many in ANSWERS[1:]:
+        rows = questions(found.links, found.clusters, found.known)
+        order = np.arange(rows.num_rows) if rng is None else rng.permutation(rows.num_rows)
+        rows = rows.take(pa.array(order[: many - len(said)]))
+        said += [answer(one["image_id"], one["other_image_id"], truth) for one in rows.to_pylist()]
+        found = linked(days, said)
+        out.append(found.idf1)
+    return out
+
+
+def answer(one: str, other: str, truth: dict[str, int]) -> dict[str, str | None]:
+    verdict = "same" if truth[one] == truth[other] else "different"
+    pair = {"image_id": min(one, other), "other_image_id": max(one, other), "verdict": verdict}
+    return {**pair, "who": "labels", "when": None, "note": None}
+
+
+def instruments() -> Iterator[tuple[str, list[Day]]]:
+    from pipeline.stages.fingerprint import Fingerprinter, FingerprintParams
+    from tests.bench.quality import days, real_sets
+
+    for name, photos in real_sets(Fingerprinter(FingerprintParams())):
+        yield name, days(photos, np.unique(photos.subject, return_inverse=True)[1], "auto")
+    for name in KINDS:
+        for seed in range(SEEDS):
+            yield f"{name}, seed {seed}", list(generate(WORLDS[name], seed))
+
+
+def bars(found: Sequence[Asked]) -> list[Bar]:
+    place = ANSWERS.index(JUDGED)
+    beside = f"IDF1 after {JUDGED} answers, beside random ones"
+    each = [Bar(one.name, beside, one.chosen[place], one.random[place], least=True) for one in found]
+    gain, other = (
+        float(np.mean([side[place] - side[0] for side in sides])) for sides in zip(*map(_sides, found), strict=True)
+    )
+    return [*each, Bar("all", f"IDF1 that {JUDGED} answers gain, beside random ones", gain, other, least=True)]
+
+
+def _sides(one: Asked) -> tuple[list[float], list[float]]:
+    return one.chosen, one.random
+
+
+def draw(found: Sequence[Asked], file: Path) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    columns = 4
+    rows = -(-len(found) // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(3.2 * columns, 2.6 * rows), sharex=True, squeeze=False)
+    for ax in axes.flat[len(found) :]:
+        ax.axis("off")
+    for ax, one in zip(axes.flat, found, strict=False):
+        ax.plot(ANSWERS, one.random, color="0.6", marker="o", markersize=3, label="at random")
+        ax.plot(ANSWERS, one.chosen, color="C0", marker="o", markersize=3, label="by review")
+        ax.set_title(one.name, fontsize=9)
+        ax.tick_params(labelsize=8)
+        ax.margins(y=0.2)
+    axes[0, 0].legend(fontsize=8, frameon=False)
+    figure.supxlabel("answers", fontsize=9)
+    figure.supylabel("IDF1", fontsize=9)
+    figure.tight_layout()
+    figure.savefig(file, dpi=110)
+    plt.close(figure)
+
+
+def main() -> None:
+    print(__doc__)
+    print(f"{'':28s}" + "".join(f"{many:>16d}" for many in ANSWERS) + "   answers: IDF1 by review, at random")
+    results = []
+    for name, days in instruments():
+        if any(word in name for word in sys.argv[1:] or [""]):
+            first = linked(days, [])
+            drawn = np.mean([asked(days, seed, first) for seed in range(DRAWS)], axis=0)
+            results.append(Asked(name, asked(days, None, first), drawn.tolist()))
+            pairs = zip(results[-1].chosen, results[-1].random, strict=True)
+            print(f"{name:28s}" + "".join(f"   {a:.3f}, {b:.3f}" for a, b in pairs), flush=True)
+    show(bars(results))
+    OUT.mkdir(exist_ok=True)
+    draw(results, OUT / "asking.png")
+    (OUT / "asking.json").write_text(json.dumps([vars(one) for one in results], indent=1))
+
+
+if __name__ == "__main__":
+    main()
