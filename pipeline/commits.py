@@ -1,5 +1,6 @@
 """What a commit is: the manifest of a partition."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -44,3 +45,8 @@ def manifest_of(value: Mapping[str, Any]) -> Manifest:
     """
     parts = tuple(Part(**part) for part in value["parts"])
     return Manifest(dict(value["inputs"]), parts, dict(value["content"]), dict(value["failed"]))
+
+
+def as_json(value: Any) -> bytes:
+    """A manifest or head as it is put: a value a line, keys in order, so that equal ones are equal bytes."""
+    return (json.dumps(value, indent=1, sort_keys=True) + "\n").encode()

@@ -19,7 +19,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipeline.commits import Manifest, manifest_of
+from pipeline.commits import Manifest, as_json, manifest_of
 from pipeline.errors import BusyError, CommitError, DamagedError, damaged
 from pipeline.parts import Part, Staged, is_as_written, open_part, put_part, read_part, stage_parts
 from pipeline.schemas import Table
@@ -36,7 +36,6 @@ _FOR_EVER = math.inf
 
 _NOT_OURS = (ValueError, TypeError, KeyError, AttributeError)
 """What comes of taking anything else for a head or a manifest."""
-
 
 _Head = tuple[dict[str, Manifest], dict[str, Any]]
 """Partitions, and facts about the whole table."""
@@ -229,7 +228,7 @@ class TableStore:
         self._spent.delete_due()
         if self._dirty:
             head = {"partitions": {name: asdict(one) for name, one in self.partitions.items()}, "extra": self._extra}
-            put_atomic(self.filesystem, f"{self.root}/{_HEAD}", _json(head), self._permit)
+            put_atomic(self.filesystem, f"{self.root}/{_HEAD}", as_json(head), self._permit)
             self._dirty = False
 
     def tidy(self) -> None:
@@ -385,9 +384,9 @@ class TableStore:
 
     def _publish(self, partition: str, manifest: Manifest, old: Manifest | None) -> None:
         """Put the manifest in the place of the old one: the commit."""
-        path, before = f"{self.folder(partition)}/{_MANIFEST}", None if old is None else _json(asdict(old))
+        path, before = f"{self.folder(partition)}/{_MANIFEST}", None if old is None else as_json(asdict(old))
         try:
-            exchange(self.filesystem, path, _json(asdict(manifest)), before, self._permit)
+            exchange(self.filesystem, path, as_json(asdict(manifest)), before, self._permit)
         except FileExistsError:
             raise BusyError(
                 f"{path} was written by somebody else since this run planned\n"
@@ -399,7 +398,3 @@ class TableStore:
         for path, recursive in ((f"{folder}/{_MANIFEST}", False), (folder, True)):
             with suppress(FileNotFoundError):
                 self.filesystem.rm(path, recursive=recursive)
-
-
-def _json(value: Any) -> bytes:
-    return (json.dumps(value, indent=1, sort_keys=True) + "\n").encode()
