@@ -60,6 +60,7 @@ bench: $(INSTALLED) ## Speed: ratios against hand-written loops, side by side in
 
 bench-quality: $(INSTALLED) ## Quality: tracks and clusters beside baselines, on all sets and simulated worlds (FULL=1: 20 000 decisions each, every extractor x reduction x method)
 	$(BIN)/python -m tests.bench.quality
+	$(BIN)/python -m tests.bench.asking
 	$(BIN)/python -m tests.bench.bench_clusterers
 	$(BIN)/python -m tests.bench.bench_published
 
