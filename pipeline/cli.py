@@ -15,7 +15,7 @@ from pipeline.cluster_commands import map_, tune, why
 from pipeline.console import ConfigOption, SetOption, WorkspaceOption, err, open_context, out, parse_dates
 from pipeline.errors import ImagetracksError, UserError
 from pipeline.history_commands import changes, diff
-from pipeline.review_commands import review
+from pipeline.review_commands import review, subjects
 from pipeline.storage import redact, refuse_keys
 
 if TYPE_CHECKING:
@@ -245,7 +245,7 @@ def show_tables(context: "Context") -> None:
     out.print(QUERY.format(tracks=f"{tracks}/date=*/*.parquet"), markup=False, soft_wrap=True)
 
 
-for command in (picture, find, near_duplicates, sql, changes, diff, review, tune, why):
+for command in (picture, find, near_duplicates, sql, changes, diff, review, subjects, tune, why):
     app.command()(command)
 app.command("map")(map_)
 

@@ -12,7 +12,7 @@ from pipeline.cli import app
 from pipeline.errors import UserError
 from pipeline.runtime.find import find
 from pipeline.runtime.tables import read_dates
-from tests.collections import Collection, small
+from tests.collections import DATES, Collection, small
 from tests.runtime.runs import open_read, run_local
 
 pytestmark = pytest.mark.slow
@@ -86,29 +86,40 @@ def test_near_duplicates_are_written_as_they_are_shown(workspace: Path, tmp_path
         command("near-duplicates", "-w", workspace, "--out", tmp_path / "pairs.xls")
 
 
+def test_subjects_are_counted_by_date(workspace: Path, tmp_path: Path) -> None:
+    command("subjects", "-w", workspace, "--out", tmp_path / "subjects.parquet")
+    rows = pl.read_parquet(tmp_path / "subjects.parquet")
+    assert rows["date"].to_list() == list(DATES)
+    assert (rows["low"] <= rows["subjects"]).all()
+    assert (rows["subjects"] <= rows["high"]).all()
+    assert DATES[1] in command("subjects", "-w", workspace, "--dates", DATES[1]).stdout
+    with pytest.raises(UserError, match="no links on these dates"):
+        command("subjects", "-w", workspace, "--dates", "2030-01-01")
+
+
 def test_pairs_are_asked_about_and_answers_hold(collection: Collection, tmp_path: Path) -> None:
     workspace, file = tmp_path / "ws", tmp_path / "review.csv"
     settings = ("cluster.method=agglomerative", "cluster.num_clusters=6")
     run_local(collection.root, workspace, *settings)
-    command("review", workspace, "--out", file, "--pairs", 5)
+    command("review", "-w", workspace, "--out", file, "--pairs", 5)
     rows = pl.read_csv(file, infer_schema=False)
     assert 1 <= rows.height <= 5
     gains = [float(gain) for gain in rows["expected_gain"]]
     assert gains == sorted(gains, reverse=True)
     assert (tmp_path / "review.png").stat().st_size > 0
     with pytest.raises(UserError, match="there is such a file already"):
-        command("review", workspace, "--out", file)
+        command("review", "-w", workspace, "--out", file)
     flipped = {"same": "different", "different": "same"}[rows["now"][0]]
     answered = rows.with_columns(verdict=pl.Series([flipped, *[None] * (rows.height - 1)], dtype=pl.String))
     answered.write_csv(file)
-    assert command("review", workspace, "--answers", file).stdout.startswith("1 pairs are answered")
+    assert command("review", "-w", workspace, "--answers", file).stdout.startswith("1 pairs are answered")
     run_local(collection.root, workspace, *settings)
     tracks = read_dates(open_read(workspace), schemas.TRACKS, ("image_id", "track_id"))
     track = dict(zip(tracks["image_id"].to_pylist(), tracks["track_id"].to_pylist(), strict=True))
     one, other = rows["image_id"][0], rows["other_image_id"][0]
     assert (track[one] == track[other]) == (flipped == "same")
-    command("review", workspace, "--out", tmp_path / "again.parquet")
+    command("review", "-w", workspace, "--out", tmp_path / "again.parquet")
     again = pl.read_parquet(tmp_path / "again.parquet")
     assert (one, other) not in again.select("image_id", "other_image_id").rows()
     with pytest.raises(UserError, match="and the next run would take that file"):
-        command("review", workspace, "--answers", file, "--set", "verdicts.file=v.csv")
+        command("review", "-w", workspace, "--answers", file, "--set", "verdicts.file=v.csv")
