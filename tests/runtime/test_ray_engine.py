@@ -136,7 +136,10 @@ def test_errors_and_deaths() -> None:
     assert done.stderr == ""  # nor does Ray say anything of its own
     found = json.loads(done.stdout)
     assert found["counted"] == [[0, 1, 2, 3, 4, 5], [12, 6]]
-    assert found["reader died"] == found["worker died"] == [0, 1, 2, 4, 5]
+    assert found["reader died"] == [0, 1, 2, 4, 5]
+    left_out = set(range(6)) - set(found["worker died"])
+    assert 3 in left_out
+    assert len(left_out) <= 2  # what was in flight with it, each time, has had its tries too; both are done apart
     assert (found["reader's deaths"], found["worker's deaths"]) == (1, 2)  # of a decoder and of an extractor
     assert found["reader failed"] == ["UserError", "unit 3 is\nnot for us"]
     assert found["worker failed"] == ["UserError", "no weights"]
