@@ -251,10 +251,10 @@ class TableStore:
         self._permit()
         sizes = self._files()
         manifests = dict(self._sound(sizes, check))
-        if self.table.history and not forget_history:
-            self._refuse_loss(sizes, manifests)
         kept = {f"{self.folder(name)}/{part.name}" for name, one in manifests.items() for part in one.parts}
         kept |= {f"{self.folder(name)}/{_MANIFEST}" for name in manifests}
+        if self.table.history and not forget_history:
+            self._refuse_loss(path for path in sizes if path.endswith(f"/{_MANIFEST}") and path not in kept)
         orphans = [path for path in sizes if path not in kept and self._is_orphan(path, keep_fragments)]
         # A manifest goes before its parts, so that no reader that follows manifests finds it half gone.
         orphans.sort(key=lambda path: (not path.endswith(f"/{_MANIFEST}"), path))
@@ -299,9 +299,8 @@ class TableStore:
                 ):
                     yield name, manifest
 
-    def _refuse_loss(self, sizes: Mapping[str, int], sound: Mapping[str, Manifest]) -> None:
-        kept = {f"{self.folder(name)}/{_MANIFEST}" for name in sound}
-        lost = next((path for path in sizes if path.endswith(f"/{_MANIFEST}") and path not in kept), None)
+    def _refuse_loss(self, damaged_manifests: Iterator[str]) -> None:
+        lost = next(damaged_manifests, None)
         if lost is not None:
             raise DamagedError(
                 f"the partition of {lost} is damaged, and it is history: no run can compute {self.table.name} again\n"

@@ -12,7 +12,7 @@ from pipeline.reports.review_sheet import draw_pairs
 from pipeline.reports.saving import save
 from pipeline.runtime.context import Context, writing
 from pipeline.runtime.steps import CURRENT
-from pipeline.runtime.tables import pixels_of, read_date, read_dates
+from pipeline.runtime.tables import pixels_of, read_dates, uris_of
 from pipeline.runtime.verdicts import put_verdicts, read_verdicts
 from pipeline.stages.constraints import of_clusters
 from pipeline.stages.review import LINKED, SHOWN, questions
@@ -28,12 +28,14 @@ def doubtful_pairs(context: Context, most: int) -> pa.Table:
     if not links.num_rows:
         raise UserError("there are no tracks yet: finish `imagetracks run` first")
     asked = set(links["date"].unique().to_pylist()).__contains__
-    known: dict[str, list[dict[str, object]]] = {}
-    for date, manifest in context.store(schemas.CONSTRAINTS).partitions.items():
-        if manifest.rows and asked(date):
-            known |= of_clusters(read_date(context, schemas.CONSTRAINTS, date), _assigned(context, date))
+    rules = context.store(schemas.CONSTRAINTS).partitions
+    told = {date for date, manifest in rules.items() if manifest.rows and asked(date)}.__contains__
+    known = of_clusters(
+        read_dates(context, schemas.CONSTRAINTS, schemas.CONSTRAINTS.names, told),
+        read_dates(context, schemas.ASSIGNMENTS, ("image_id", "cluster_id"), told),
+    )
     found = questions(links, read_dates(context, schemas.CLUSTERS, SHOWN, asked), known).slice(0, most)
-    uris = _uris(context, found)
+    uris = uris_of(context, {*found["date"].to_pylist(), *found["other_date"].to_pylist()})
     for name in ("other_uri", "uri"):
         place = found.column_names.index("date")
         images = found[name.replace("uri", "image_id")].to_pylist()
@@ -90,16 +92,3 @@ def take_answers(context: Context, file: str) -> int:
         rows = [pairs[pair] for pair in sorted(pairs)]
         put_verdicts(context, pa.Table.from_pylist(rows, schema=schemas.VERDICTS.empty().schema))
     return int(answers.num_rows)
-
-
-def _assigned(context: Context, date: str) -> pa.Table:
-    store = context.store(schemas.ASSIGNMENTS)
-    if date not in store.partitions:
-        return schemas.ASSIGNMENTS.empty().select(["image_id", "cluster_id"])
-    return store.read(date, ["image_id", "cluster_id"], store.partitions[date])
-
-
-def _uris(context: Context, found: pa.Table) -> dict[str, str]:
-    dates = {*found["date"].to_pylist(), *found["other_date"].to_pylist()}
-    rows = read_dates(context, schemas.TRACKS, ("image_id", "uri"), dates.__contains__)
-    return dict(zip(rows["image_id"].to_pylist(), rows["uri"].to_pylist(), strict=True))

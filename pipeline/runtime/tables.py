@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.runtime.context import Context
-from pipeline.schemas import IMAGES, Table
+from pipeline.schemas import IMAGES, TRACKS, Table
 
 _ROWS_OF_PIXELS = 1024
 
@@ -30,6 +30,12 @@ def read_date(context: Context, table: Table, date: str) -> pa.Table:
     """All columns of one date's partition, which must be there."""
     store = context.store(table)
     return store.read(date, None, store.partitions[date])
+
+
+def uris_of(context: Context, dates: Collection[str]) -> dict[str, str]:
+    """Where the images of some dates lie, by their ids."""
+    rows = read_dates(context, TRACKS, ("image_id", "uri"), dates.__contains__)
+    return dict(zip(rows["image_id"].to_pylist(), rows["uri"].to_pylist(), strict=True))
 
 
 def pixels_of(context: Context, date: str, image_ids: Collection[str]) -> dict[str, bytes | None]:

@@ -13,7 +13,7 @@ from pipeline import schemas
 from pipeline.errors import UserError
 from pipeline.reports.why import OnOneDate, OverDates, Row, Seen, explain
 from pipeline.runtime.context import Context
-from pipeline.runtime.tables import read_date, read_dates
+from pipeline.runtime.tables import read_date, read_dates, uris_of
 from pipeline.stages.date_tables import graph_of
 from pipeline.stages.projection import apply
 
@@ -87,7 +87,7 @@ def _on_one_date(context: Context, first: Seen, second: Seen, ids: list[str], ve
         for members in (rows.filter(pc.equal(rows["cluster_id"], image.cluster_id)) for image in (first, second))
     ]
     apart = first.cluster_id != second.cluster_id
-    uris = _uris(context, first.date)
+    uris = uris_of(context, {first.date})
     unit, joined, tops = _in_the_tree(context, first, rows, vectors, a, b)
     return OnOneDate(
         ranks=(_rank(found, a, b), _rank(found, b, a)),
@@ -192,8 +192,3 @@ def _chain(of_cluster: dict[str, Row], first: Seen, second: Seen) -> Iterator[Ro
         row = of_cluster[cluster]
         yield row
         cluster = row["previous_cluster_id"]
-
-
-def _uris(context: Context, date: str) -> dict[str, str]:
-    rows = read_date(context, schemas.TRACKS, date)
-    return dict(zip(rows["image_id"].to_pylist(), rows["uri"].to_pylist(), strict=True))

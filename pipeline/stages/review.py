@@ -2,6 +2,8 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import pyarrow as pa
@@ -61,7 +63,7 @@ def questions(links: pa.Table, clusters: pa.Table, known: Known) -> pa.Table:
     Returns:
         ``QUESTIONS``, by falling gain, without those that gain nothing.
     """
-    rows = sorted(links.to_pylist(), key=lambda row: (row["date"], row["cluster_id"]))
+    rows = sorted(links.to_pylist(), key=itemgetter("date", "cluster_id"))
     about = {row["cluster_id"]: row for row in clusters.to_pylist()}
     found = [one for one in _asked(rows, about, known) if one["expected_gain"] > 0]
     found.sort(key=lambda one: (-one["expected_gain"], one["date"], one["image_id"], one["other_image_id"]))
@@ -75,8 +77,8 @@ def _asked(rows: Sequence[Row], about: Mapping[str, Row], known: Known) -> Itera
     for row in rows:
         sizes[row["track_id"]] += about[row["cluster_id"]]["num_images"]
     before, last, shown = Counter[str](), dict[str, Row](), defaultdict[str, set[str]](set)
-    for date in sorted({row["date"] for row in rows}):
-        of_date = [row for row in rows if row["date"] == date]
+    for date, group in groupby(rows, key=itemgetter("date")):
+        of_date = list(group)
         for row in of_date:
             linked = row["previous_cluster_id"] is not None
             track = row["track_id"] if linked else row["runner_up_track_id"]
