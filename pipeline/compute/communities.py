@@ -32,7 +32,7 @@ def leiden(task: ClusteringTask) -> Int64s:
             "cluster.method leiden needs the packages igraph and leidenalg (GPL), which are not installed\n"
             "install imagetracks[leiden], or choose another method"
         ) from None
-    points, group, edges, weights = _graph(task, 0.0)
+    points, group, edges, weights = mutual_graph(task, asked(task, 0.0))
     graph = igraph.Graph(n=len(points), edges=edges, edge_attrs={"weight": weights})
     found = leidenalg.find_partition(
         graph,
@@ -53,7 +53,7 @@ def chinese_whispers(task: ClusteringTask) -> Int64s:
     """
     import dlib
 
-    points, group, edges, weights = _graph(task, -1.0)
+    points, group, edges, weights = mutual_graph(task, asked(task, -1.0))
     if len(edges) > _WHISPERS_AT_MOST:
         raise UserError(
             f"cluster.method chinese_whispers: {len(edges)} edges on a date, expected at most {_WHISPERS_AT_MOST}\n"
@@ -70,10 +70,9 @@ def components(task: ClusteringTask) -> Int64s:
     A guard against chaining: a component whose pairs of images are on average less similar than ``similarity`` loses
     its weakest edges until no part is.
     """
-    points, group, edges, weights = _graph(task, -1.0)
+    points, group, edges, weights = mutual_graph(task, asked(task, -1.0))
     tree = single_linkage(len(points), edges, 1.0 - weights.astype(np.float64))
-    least = task.settings.similarity if task.settings.similarity is not None else -1.0
-    whole = mean_similarities(tree, points) >= least - FLOAT_SLACK
+    whole = mean_similarities(tree, points) >= asked(task, -1.0) - FLOAT_SLACK
     return labels_of(tree, whole & np.isfinite(tree[:, 2]))[group]
 
 
@@ -93,10 +92,14 @@ def mean_similarities(tree: Float64s, points: Float32s) -> Float64s:
     return found
 
 
-def _graph(task: ClusteringTask, least: float) -> tuple[Float32s, Int64s, Int64s, Float32s]:
-    """The points, each row's point, and the mutual edges of at least ``similarity``, or ``least``."""
+def asked(task: ClusteringTask, otherwise: float) -> float:
+    """The similarity of the settings, or another where they have none."""
+    return task.settings.similarity if task.settings.similarity is not None else otherwise
+
+
+def mutual_graph(task: ClusteringTask, least: float) -> tuple[Float32s, Int64s, Int64s, Float32s]:
+    """The points, each row's point, and the mutual edges of at least a similarity, with theirs."""
     points, group = task.points()
     edges, weights = mutual_edges(task.neighbors, task.similarities, group)
-    wanted = task.settings.similarity if task.settings.similarity is not None else least
-    kept = weights >= wanted - FLOAT_SLACK
+    kept = weights >= least - FLOAT_SLACK
     return points, group, edges[kept], weights[kept]

@@ -26,6 +26,11 @@ def cut_between(tree: Float64s, whole: Int64s) -> tuple[float, float | None]:
 
 def joining_height(tree: Float64s, first: int, second: int) -> float:
     """The height of the first merge that holds both points (their cophenetic distance)."""
+    return 0.0 if first == second else float(tree[joining_line(tree, first, second), 2])
+
+
+def joining_line(tree: Float64s, first: int, second: int) -> int:
+    """The line of the first merge that holds both of two different points."""
     above = np.full(2 * len(tree) + 1, -1, dtype=np.int64)
     above[tree[:, :2].astype(np.int64)] = (len(tree) + 1 + np.arange(len(tree)))[:, None]
     seen, node = set(), first
@@ -35,7 +40,7 @@ def joining_height(tree: Float64s, first: int, second: int) -> float:
     node = second
     while node not in seen:
         node = int(above[node])
-    return 0.0 if node <= len(tree) else float(tree[node - len(tree) - 1, 2])
+    return node - len(tree) - 1
 
 
 def top_height(tree: Float64s, whole: Int64s, cluster: int) -> float | None:

@@ -13,13 +13,16 @@ from scipy.sparse import csr_array
 from pipeline.compute.agglomerative import needs_all_pairs
 from pipeline.compute.graphs import union_edges
 from pipeline.compute.knn import similarities
-from pipeline.compute.task import ClusteringTask, reach
+from pipeline.compute.task import ClusteringTask, Settings, reach
 
 Int64s = npt.NDArray[np.int64]
 Float32s = npt.NDArray[np.float32]
+Float64s = npt.NDArray[np.float64]
 
 _FAR = 4.0
 """Length, in multiples of the longest edge, of those that keep a graph in one piece for HDBSCAN."""
+_NEAREST = 1e-12
+"""A shorter distance counts as this: SciPy's sparse graphs take 0 for no edge."""
 _BLOCK_EDGES = 1 << 16
 
 
@@ -33,7 +36,7 @@ def dbscan(task: ClusteringTask) -> Int64s:
     points, group = task.points()
     sizes = np.bincount(group, minlength=len(points))
     settings = task.settings
-    within, data, metric = _distances(task, points, group)
+    within, data, metric = _distances(task, points)
     found = DBSCAN(eps=within, min_samples=settings.min_samples, metric=metric, algorithm="brute")
     labels = found.fit_predict(data, sample_weight=sizes)
     return np.asarray(labels[group], dtype=np.int64)
@@ -53,7 +56,7 @@ def hdbscan(task: ClusteringTask) -> Int64s:
     smallest = max(2, settings.min_cluster_size)
     if smallest > len(points):
         return np.full(len(group), -1, dtype=np.int64)
-    _, data, metric = _distances(task, points, group)
+    _, data, metric = _distances(task, points)
     if metric == "precomputed":
         data = _in_one_piece(data)
     least = min(settings.min_samples, len(points) - 1)
@@ -61,28 +64,42 @@ def hdbscan(task: ClusteringTask) -> Int64s:
     return np.asarray(found.fit_predict(data)[group], dtype=np.int64)
 
 
-def _distances(task: ClusteringTask, points: Float32s, group: Int64s) -> tuple[float, Any, str]:
+def takes_all_pairs(settings: Settings, count: int) -> bool:
+    """Whether distances of all pairs are read; else those of the neighbour graph are.
+
+    Raises:
+        UserError: there are too many rows for all pairs, and the graph does not have this metric.
+    """
+    if count > settings.dense_below:
+        needs_all_pairs(settings, count)
+    return count <= settings.dense_below
+
+
+def graph_distances(task: ClusteringTask, points: Float32s) -> tuple[Int64s, Float64s]:
+    """The neighbour graph's pairs of ``points`` (m, 2), each once, and their distances in the settings' metric (m,)."""
+    group = task.points()[1] if len(points) < len(task.vectors) else np.arange(len(points))
+    edges = union_edges(task.neighbors, group)
+    distance = np.maximum(1.0 - _similarities(points, edges, task.unit), _NEAREST)
+    return edges, np.sqrt(2.0 * distance) if task.settings.metric == "euclidean" else distance
+
+
+def _distances(task: ClusteringTask, points: Float32s) -> tuple[float, Any, str]:
     """The reach, and what scikit-learn is to read with which metric: the points, or the graph's distances."""
     settings = task.settings
     within = reach(settings)
-    if len(points) <= settings.dense_below:
+    if takes_all_pairs(settings, len(points)):
         if settings.metric != "cosine":
             return within, points, settings.metric
         # Half the squared distance is the cosine distance, and scikit-learn is faster with lengths.
         return float(np.sqrt(2.0 * within)), points, "euclidean"
-    needs_all_pairs(settings, len(points))
-    edges = union_edges(task.neighbors, group)
-    distance = 1.0 - _similarities(points, edges, task.unit)
-    if settings.metric == "euclidean":
-        distance = np.sqrt(2.0 * distance)
+    edges, distance = graph_distances(task, points)
     both = np.concatenate([edges, edges[:, ::-1]])
-    shape = (len(points), len(points))
-    matrix = csr_array((np.tile(np.maximum(distance, 1e-12), 2), (both[:, 0], both[:, 1])), shape)
+    matrix = csr_array((np.tile(distance, 2), (both[:, 0], both[:, 1])), (len(points), len(points)))
     matrix.sort_indices()
     return within, matrix, "precomputed"
 
 
-def _similarities(points: Float32s, edges: Int64s, unit: bool) -> npt.NDArray[np.float64]:
+def _similarities(points: Float32s, edges: Int64s, unit: bool) -> Float64s:
     found = np.empty(len(edges))
     for start in range(0, len(edges), _BLOCK_EDGES):
         left, right = edges[start : start + _BLOCK_EDGES].T

@@ -33,6 +33,8 @@ class OnOneDate:
         tops: Height at which each one's cluster is complete in that tree; None as there, or of a single image.
         method: The clustering's method and keys, as the date was clustered.
         unit: What heights of the tree are: similarity, or the distance of a linkage.
+        criterion: Sentences on what the method went by, where that is no tree.
+        obeyed: Verdicts, or regions of one photograph, speak of one of the two clusters.
     """
 
     ranks: tuple[int | None, int | None]
@@ -45,6 +47,8 @@ class OnOneDate:
     joined: float | None = None
     tops: tuple[float | None, float | None] = (None, None)
     unit: str = "similarity"
+    criterion: Sequence[str] = ()
+    obeyed: bool = False
 
 
 @dataclass(frozen=True)
@@ -119,12 +123,18 @@ def _on_one_date(first: Seen, second: Seen, same: OnOneDate) -> Iterator[str]:
         yield f"Mean similarity of pairs: {_number(same.between)} across the two clusters, {inside} inside them."
     if same.joined is not None:
         yield _cut(first, second, same)
+    yield from same.criterion
+    if same.obeyed:
+        yield "Verdicts, or regions of one photograph, speak of these clusters: they are obeyed after the method."
+
+
+_ALONG = "; their cluster is no branch of it: branches that lie along one isolated branch of single linkage were joined"
 
 
 def _cut(first: Seen, second: Seen, same: OnOneDate) -> str:
     tops = [value for value in same.tops if value is not None]
     if first.cluster_id == second.cluster_id:
-        end = f"; their cluster is complete at {tops[0]:.3f}, so the cut lies beyond" if tops else ""
+        end = f"; their cluster is complete at {tops[0]:.3f}, so the cut lies beyond" if tops else _ALONG
         return f"The date's tree joins them at a {same.unit} of {same.joined:.3f}{end}."
     end = f": their clusters are complete at {' and '.join(f'{one:.3f}' for one in tops)}" if tops else ""
     return f"The date's tree would join them at a {same.unit} of {same.joined:.3f}, beyond the cut{end}."

@@ -5,9 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 from PIL import Image
 
 from pipeline import schemas
@@ -16,9 +14,9 @@ from pipeline.reports.charts import draw_dendrogram, draw_elbow, draw_silhouette
 from pipeline.reports.cluster_sheet import draw_sheet, plan_sheet
 from pipeline.reports.map_picture import draw_map, on_paper, side_of, thumbnails
 from pipeline.reports.saving import check_folder, save
+from pipeline.runtime.clustered import MAX_TREE, clustered
 from pipeline.runtime.context import Context
 from pipeline.runtime.tables import pixels_of, read_date, read_dates
-from pipeline.runtime.why import MAX_TREE, lines_of, tree_of, vectors_of
 
 
 @dataclass(frozen=True)
@@ -72,10 +70,18 @@ def _map(context: Context, view: ClusterView) -> Image.Image:
 
 def _dendrogram(context: Context, view: ClusterView) -> Image.Image:  # noqa: ARG001
     date = _date(context)
-    ids, labels, names = _labels(context, date)
-    if len(ids) < 2:
-        raise UserError(f"the dendrogram of {_named(date)} would have {len(ids)} images, expected two at least")
-    return draw_dendrogram(_tree(context, date, ids), labels, names, _named(date))
+    found = clustered(context, date)
+    if len(found.ids) < 2:
+        raise UserError(f"the dendrogram of {_named(date)} would have {len(found.ids)} images, expected two at least")
+    tree = found.tree
+    if tree is None:
+        raise UserError(
+            f"{_named(date)} has {len(found.ids)} images and no dendrogram; expected {MAX_TREE} at most\n"
+            "set cluster.method=agglomerative, which writes one, or choose a smaller date with --dates"
+        )
+    largest = np.argsort(-np.bincount(found.labels), kind="stable")
+    place = np.argsort(largest)
+    return draw_dendrogram(tree, place[found.labels], [found.names[label] for label in largest], _named(date))
 
 
 def _elbow(context: Context, view: ClusterView) -> Image.Image:  # noqa: ARG001
@@ -127,27 +133,6 @@ def _members(context: Context, date: str) -> pa.Table:
     rows = read_date(context, schemas.ASSIGNMENTS, date)
     order = [("cluster_id", "ascending"), ("similarity_to_center", "descending"), ("image_id", "ascending")]
     return rows.filter(rows["cluster_id"].is_valid()).sort_by(order)
-
-
-def _labels(context: Context, date: str) -> tuple[list[str], npt.NDArray[np.int64], list[str]]:
-    """Images by id, the cluster of each as a number, and the clusters' names, the largest first."""
-    rows = _members(context, date).sort_by("image_id")
-    counted = rows["cluster_id"].value_counts().to_pylist()
-    names = [one["values"] for one in sorted(counted, key=lambda one: (-one["counts"], one["values"]))]
-    place = pc.index_in(rows["cluster_id"], value_set=pa.array(names, pa.string()))
-    return rows["image_id"].to_pylist(), place.to_numpy().astype(np.int64), names
-
-
-def _tree(context: Context, date: str, ids: list[str]) -> npt.NDArray[np.float64]:
-    """The date's tree as it was written, else average linkage of its vectors."""
-    if date in context.store(schemas.LINKAGE).partitions:
-        return lines_of(read_date(context, schemas.LINKAGE, date))
-    if len(ids) > MAX_TREE:
-        raise UserError(
-            f"{_named(date)} has {len(ids)} images and no dendrogram; expected {MAX_TREE} at most\n"
-            "set cluster.method=agglomerative, which writes one, or choose a smaller date with --dates"
-        )
-    return tree_of(vectors_of(context, date)[1])
 
 
 def _places(context: Context) -> tuple[pa.Table, str]:

@@ -10,18 +10,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import schemas
+from pipeline.compute.task import ClusteringTask
 from pipeline.errors import UserError
+from pipeline.reports.criteria import in_words
 from pipeline.reports.why import OnOneDate, OverDates, Row, Seen, explain
+from pipeline.runtime.clustered import Clustered, clustered, model_of
 from pipeline.runtime.context import Context
-from pipeline.runtime.tables import read_date, read_dates, uris_of
-from pipeline.stages.date_tables import graph_of
-from pipeline.stages.projection import apply
+from pipeline.runtime.tables import read_dates, uris_of
+from pipeline.stages.cluster_params import READ
+from pipeline.stages.projection import content_of
 
-Float32s = npt.NDArray[np.float32]
-
-MAX_TREE = 5_000
-"""Images of a date up to which its tree is made to explain or to draw it: 200 MB of distances."""
 _ID = re.compile(r"[0-9a-f]{32}")
+_TOLD = ("num_clusters", "similarity", "distance", "sim", "linkage", "metric", "min_samples", "resolution")
+"""Settings that are named with a method that reads them."""
 
 
 def why(context: Context, one: str, other: str) -> list[str]:
@@ -36,12 +37,13 @@ def why(context: Context, one: str, other: str) -> list[str]:
     first, second = sorted((first, second), key=lambda image: image.date)
     if first.cluster_id is None or second.cluster_id is None:
         return list(explain(first, second, None, None, None))
-    vectors = {date: vectors_of(context, date) for date in {first.date, second.date}}
-    a, b = (vectors[image.date][1][vectors[image.date][0].index(image.image_id)] for image in (first, second))
-    same = _on_one_date(context, first, second, *vectors[first.date]) if first.date == second.date else None
-    linked = same is None and first.track_id is not None and second.track_id is not None
+    if first.date == second.date:
+        similarity, same = _on_one_date(context, first, second)
+        return list(explain(first, second, similarity, same, None))
+    a, b = (_vector(context, image) for image in (first, second))
+    linked = first.track_id is not None and second.track_id is not None
     over = _over_dates(context, first, second) if linked else None
-    return list(explain(first, second, float(a @ b), same, over))
+    return list(explain(first, second, float(a @ b), None, over))
 
 
 def find(context: Context, name: str) -> Seen:
@@ -67,86 +69,80 @@ def find(context: Context, name: str) -> Seen:
     return Seen(row["image_id"], row["uri"], row["date"], row["cluster_id"], row["track_id"])
 
 
-def vectors_of(context: Context, date: str) -> tuple[list[str], Float32s]:
-    """Ids and projected vectors of a date."""
-    models, rows = context.store(schemas.PROJECTION), context.store(schemas.FINGERPRINTS)
-    name = str(models.extra["model"])
-    model = models.read(name, None, models.partitions[name])
-    return apply(model, rows.read(date, ["image_id", "vector"], rows.partitions[date]))
+def _vector(context: Context, image: Seen) -> npt.NDArray[np.float32]:
+    """The projected vector of an image that has one."""
+    rows = context.store(schemas.FINGERPRINTS)
+    found = rows.read(image.date, ["image_id", "vector"], rows.partitions[image.date])
+    _, vectors = content_of(model_of(context), found.filter(pc.equal(found["image_id"], image.image_id)))
+    return vectors.reshape(-1)
 
 
-def _on_one_date(context: Context, first: Seen, second: Seen, ids: list[str], vectors: Float32s) -> OnOneDate:
+def _on_one_date(context: Context, first: Seen, second: Seen) -> tuple[float, OnOneDate]:
+    """The similarity of two images of one date, and what there is to say of them."""
+    from pipeline.compute.criteria import criterion
     from pipeline.compute.paths import widest_path
 
-    found, similarities = graph_of(ids, read_date(context, schemas.NEIGHBORS, first.date))
-    a, b = ids.index(first.image_id), ids.index(second.image_id)
-    path = widest_path(found, similarities, a, b)
-    rows = read_date(context, schemas.ASSIGNMENTS, first.date)
-    members = [
-        vectors[pc.index_in(members["image_id"], value_set=pa.array(ids, pa.string())).to_numpy()].astype(np.float64)
-        for members in (rows.filter(pc.equal(rows["cluster_id"], image.cluster_id)) for image in (first, second))
-    ]
-    apart = first.cluster_id != second.cluster_id
+    date = clustered(context, first.date)
+    task, content = date.task, content_of(date.tables.model, date.tables.fingerprints)[1]
+    a, b = date.ids.index(first.image_id), date.ids.index(second.image_id)
+    path = widest_path(task.neighbors, task.similarities, a, b)
+    members = [content[date.labels == date.labels[row]].astype(np.float64) for row in (a, b)]
+    apart = bool(date.labels[a] != date.labels[b])
     uris = uris_of(context, {first.date})
-    unit, joined, tops = _in_the_tree(context, first, rows, vectors, a, b)
-    return OnOneDate(
-        ranks=(_rank(found, a, b), _rank(found, b, a)),
-        k=found.shape[1],
-        path=[uris[ids[row]] for row in path],
-        steps=[float(vectors[left] @ vectors[right]) for left, right in itertools.pairwise(path)],
+    unit, joined, tops = _in_the_tree(date, a, b)
+    evidence = criterion(date.params.method, task, date.labels, a, b)
+    return float(content[a] @ content[b]), OnOneDate(
+        ranks=(_rank(task.neighbors, a, b), _rank(task.neighbors, b, a)),
+        k=task.neighbors.shape[1],
+        path=[uris[date.ids[row]] for row in path],
+        steps=[_similarity(task, left, right) for left, right in itertools.pairwise(path)],
         within=(_within(members[0]), _within(members[1])),
         between=float(members[0].mean(axis=0) @ members[1].mean(axis=0)) if apart else None,
-        method=_method(context, first.date),
+        method=_method(date),
         joined=joined,
         tops=tops,
         unit=unit,
+        criterion=list(in_words(date.params.method, evidence, not apart)) if evidence else (),
+        obeyed=_obeyed(date, date.labels[a], date.labels[b]),
     )
 
 
-def _in_the_tree(
-    context: Context, first: Seen, rows: pa.Table, vectors: Float32s, a: int, b: int
-) -> tuple[str, float | None, tuple[float | None, float | None]]:
+def _in_the_tree(date: Clustered, a: int, b: int) -> tuple[str, float | None, tuple[float | None, float | None]]:
     """What heights of the date's tree are, where it joins two rows and completes their clusters; None without a tree.
 
-    The tree that agglomerative wrote, in its own distance; else the average-linkage tree of auto, in similarities.
+    Those of agglomerative are in its own distance, those of auto's average-linkage tree in similarities.
     """
     from pipeline.compute.cuts import joining_height, top_height, whole_branches
 
-    inputs = context.store(schemas.ASSIGNMENTS).partitions[first.date].inputs
-    method = inputs.get("cluster.method")
-    written = method == '"agglomerative"' and first.date in context.store(schemas.LINKAGE).partitions
-    weighed = first.date in context.store(schemas.COORDINATES).partitions  # the vectors here are of content alone
-    grown = method == '"auto"' and not weighed and len(vectors) <= MAX_TREE
-    if len(vectors) < 2 or not (written or grown):
+    method = date.params.method
+    tree = date.tree if method in ("auto", "agglomerative") else None
+    if tree is None:
         return "similarity", None, (None, None)
-    clustered = rows.filter(rows["cluster_id"].is_valid()).sort_by("image_id")["cluster_id"]
-    labels = np.unique(np.array(clustered.to_pylist()), return_inverse=True)[1]
-    tree = lines_of(read_date(context, schemas.LINKAGE, first.date)) if written else tree_of(vectors)
-    whole = whole_branches(tree, labels)
-    heights = [joining_height(tree, a, b), *(top_height(tree, whole, int(labels[row])) for row in (a, b))]
-    if not written:
+    whole = whole_branches(tree, date.labels)
+    heights = [joining_height(tree, a, b), *(top_height(tree, whole, int(date.labels[row])) for row in (a, b))]
+    if method == "auto":
         heights = [None if height is None else 1.0 - height for height in heights]
-    unit = f"{inputs.get('cluster.linkage', '').strip(chr(34))}-linkage distance" if written else "similarity"
+    unit = f"{date.params.linkage}-linkage distance" if method == "agglomerative" else "similarity"
     return unit, heights[0], (heights[1], heights[2])
 
 
-def lines_of(rows: pa.Table) -> npt.NDArray[np.float64]:
-    """``schemas.LINKAGE`` in SciPy's form."""
-    return np.stack([rows[name].to_numpy().astype(np.float64) for name in ("left", "right", "height", "num_images")], 1)
+def _similarity(task: ClusteringTask, left: int, right: int) -> float:
+    """The similarity of an edge of the graph."""
+    here = left if (task.neighbors[left] == right).any() else right
+    return float(task.similarities[here][task.neighbors[here] == left + right - here][0])
 
 
-def tree_of(vectors: Float32s) -> npt.NDArray[np.float64]:
-    """Average linkage of unit vectors by cosine, in SciPy's form."""
-    from scipy.cluster.hierarchy import linkage
+def _obeyed(date: Clustered, *clusters: int) -> bool:
+    known = date.tables.constraints
+    if known is None:
+        return False
+    rows = pc.index_in(known["image_id"], value_set=pa.array(date.ids, pa.string())).drop_null().to_numpy()
+    return bool(np.isin(date.labels[rows], clusters).any())
 
-    from pipeline.compute.agglomerative import condensed_distances
 
-    return np.asarray(linkage(condensed_distances(vectors), method="average"))
-
-
-def _rank(found: npt.NDArray[np.int64], row: int, other: int) -> int | None:
-    place = np.flatnonzero(found[row] == other)
-    return int(place[0]) + 1 if len(place) else None
+def _rank(neighbors: npt.NDArray[np.int64], row: int, other: int) -> int | None:
+    places = np.flatnonzero(neighbors[row] == other)
+    return int(places[0]) + 1 if len(places) else None
 
 
 def _within(members: npt.NDArray[np.float64]) -> float | None:
@@ -158,19 +154,13 @@ def _within(members: npt.NDArray[np.float64]) -> float | None:
     return float((total @ total - (members * members).sum()) / (count * (count - 1)))
 
 
-def _method(context: Context, date: str) -> str:
-    """The method and its keys, from what the date's partition was computed from."""
-    inputs = context.store(schemas.ASSIGNMENTS).partitions[date].inputs
-    given = {key.removeprefix("cluster."): value for key, value in inputs.items() if key.startswith("cluster.")}
-    method = given.pop("method", "?").strip('"')
-    shown = [
-        f"{key} {given[key]}" for key in ("similarity", "distance", "sim", "num_clusters", "linkage") if key in given
-    ]
-    trials = read_date(context, schemas.TRIALS, date)
-    chosen = trials.filter(trials["chosen"])["settings"].to_pylist()
-    if chosen:
-        return f"the settings {chosen[0]}, chosen among {trials.num_rows}"
-    return f"the method {method}" + "".join(f", {one}" for one in shown if not one.endswith("null"))
+def _method(date: Clustered) -> str:
+    """The method and its keys."""
+    if date.chosen:
+        return f"the settings {date.chosen[0]}, chosen among {date.chosen[1]}"
+    method = date.params.method
+    given = [(key, getattr(date.params, key)) for key in _TOLD if key in READ[method]]
+    return f"the method {method}" + "".join(f", {key} {value}" for key, value in given if value is not None)
 
 
 def _over_dates(context: Context, first: Seen, second: Seen) -> OverDates:

@@ -84,6 +84,27 @@ def test_why_reads_the_tree_that_a_linkage_wrote(workspace: Path) -> None:
     assert "complete at" in text
 
 
+@pytest.mark.parametrize(
+    ("method", "settings", "evidence"),
+    [
+        ("kmeans", "num_clusters=3", "similarity to the center of its cluster"),
+        ("dbscan", "similarity=0.8", "From core to core they are connected"),
+        ("hdbscan", "min_samples=2", "mutual reachability distance of"),
+        ("leiden", "resolution=1", "by chance"),
+        ("components", "similarity=0.8", "each other's neighbours"),
+        ("chinese_whispers", "similarity=0.8", "edges add up to most"),
+    ],
+)
+def test_why_says_what_each_method_went_by(workspace: Path, method: str, settings: str, evidence: str) -> None:
+    given = ["fingerprint.extractor=classical/colour_histogram", f"clustering={method}", f"cluster.method={method}"]
+    given += [f"cluster.{settings}"]
+    run_local(workspace.parent / "photos", workspace, *given)
+    text = told("why", *options(workspace, *given), "2024-05-01/0-0.png", "2024-05-01/1-0.png")
+    assert evidence in text
+    assert f"the method {method}" in text
+    assert settings.replace("=", " ") in text
+
+
 def test_the_collections_map_is_made_once_and_drawn(workspace: Path, tmp_path: Path) -> None:
     extractor = options(workspace, "fingerprint.extractor=classical/colour_histogram", "map.iterations=50")
     picture = str(tmp_path / "map.png")
