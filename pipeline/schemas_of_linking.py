@@ -46,7 +46,13 @@ LINK_DECISIONS = Table(
         ),
         Column("runner_up_track_key", ID, "The next best track.", True),
         Column("runner_up_margin", pa.float32(), "Score above the runner-up's.", True),
-        Column("reason", pa.string(), "Why it was decided so, from a fixed vocabulary."),
+        Column(
+            "reason",
+            pa.string(),
+            "Why it was decided so: first date, nothing continues, ambiguous, continues, continues after a gap, "
+            "continues beside another cluster, continues in a mixed cluster (some of its looks continue another "
+            "track), same subject by a verdict.",
+        ),
     ),
 )
 

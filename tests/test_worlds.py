@@ -1,31 +1,18 @@
 """The bars of linking on a simulated world, also where similarity means something else."""
 
-from collections.abc import Callable
-
-import numpy as np
 import pytest
 
-from pipeline.compute.linking.memory import Memory
 from tests.bench.baselines import threshold
-from tests.bench.following import PARAMS, Doubles, Floats, Ints, Linker, follow, ours
+from tests.bench.following import PARAMS, follow, ours
 from tests.bench.worlds import WORLDS, generate
 
 pytestmark = pytest.mark.slow
 
 
-def rescaled(scale: Callable[[Floats], Floats]) -> Linker:
-    linker = ours()
-
-    def link(similarity: Floats, gaps: Ints, memory: Memory) -> tuple[Ints, Doubles, Memory]:
-        return linker(scale(similarity).astype(np.float32), gaps, memory)
-
-    return link
-
-
 @pytest.mark.parametrize("power", [0.7, 1.5])
 def test_a_monotone_rescaling_of_similarity_still_meets_the_bars(power: float) -> None:
     days = list(generate(WORLDS["0 plain"], 0))[:20]
-    found = follow(days, rescaled(lambda similarity: 1 - (1 - similarity) ** power))
+    found = follow(days, ours(lambda similarity: 1 - (1 - similarity) ** power))
     best = max((follow(days, threshold(least)) for least in (0.5, 0.6, 0.7)), key=lambda one: one.f_of_links())
     assert found.false_link_rate() <= 2 * PARAMS.false_link_rate
     assert found.recall() >= 0.95 * best.recall()

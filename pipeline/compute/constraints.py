@@ -152,6 +152,10 @@ class Demands:
         """Clusters that must continue some track."""
         return np.asarray(np.any(self.must, axis=1), dtype=bool)
 
+    def of(self, clusters: Ints) -> "Demands":
+        """Of parts of clusters, what is demanded of pairs: ``clusters`` names each part's."""
+        return Demands(self.must[clusters], self.cannot[clusters], ())
+
     def impose(self, similarity: Floats) -> Floats:
         """Similarities without what is excluded: there is the usual one of the cluster, its median over all tracks.
 

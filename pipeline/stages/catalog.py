@@ -262,7 +262,7 @@ MAP = Stage(
 
 LINK = Stage(
     name="link",
-    version=5,
+    version=6,
     section="link",
     reads=(
         Read(

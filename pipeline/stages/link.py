@@ -10,9 +10,9 @@ from pydantic import Field, model_validator
 
 from pipeline import schemas
 from pipeline.compute.constraints import Demands
-from pipeline.compute.linking.banks import keep
 from pipeline.params import Params
-from pipeline.stages.constraints import demands, subjects_of
+from pipeline.stages.constraints import demands
+from pipeline.stages.link_state import members_of, state_row, subjects_shown
 from pipeline.stages.link_stitches import Fold, stitches
 from pipeline.stages.link_tables import (
     DateClusters,
@@ -138,16 +138,21 @@ def link_date(
     """
     from pipeline.compute.linking.decisions import Rules, decide
     from pipeline.compute.linking.memory import Memory
-    from pipeline.compute.linking.scores import best_pairs
+    from pipeline.compute.linking.mixtures import Parts
+    from pipeline.compute.linking.scores import Looks
 
     found, closed = DateClusters.read(clusters, exemplars), before.closed()
     open_tracks = OpenTracks.read(before.states, closed)
-    similarity = best_pairs(found.looks, found.starts, open_tracks.bank, open_tracks.starts)
+    looks = Looks(found.looks, found.starts, open_tracks.bank, open_tracks.starts)
+    similarity = looks.similarity()
     memories = calibration_rows(before.calibration)
     rules = Rules(params.false_link_rate, params.candidates, params.allow == "many_to_one", params.least_probability)
     known = known or {}
     asked = demands(known, found.ids, [set(row["subjects"]) for row in open_tracks.rows])
-    decisions = decide(asked.impose(similarity), open_tracks.gaps, Memory.read(_of(memories, "")), rules)
+    memory = Memory.read(_of(memories, ""))
+    parts = Parts.of(asked.impose(similarity), looks, memory.usual_level)
+    imposed = asked.of(parts.cluster).impose(parts.similarity(looks))
+    decisions, own = parts.whole(decide(imposed, open_tracks.gaps, memory, rules))
     if not asked.empty:
         decisions = _obeying(decisions, asked, similarity)
     links = [_link(date, i, found, open_tracks, decisions) for i in range(len(found.ids))]
@@ -155,12 +160,14 @@ def link_date(
         links = [{**link, "reason": "first date"} for link in links]
     for i in np.flatnonzero(np.any(asked.must, axis=1)):
         links[i]["reason"] = "same subject by a verdict"
-    members = _members(found, decisions)
+    for i in np.flatnonzero(found.has(~own)):
+        links[i]["reason"] = "continues in a mixed cluster"
+    members, shown = members_of(found.ids, decisions), found.only(own)
     for beside in (i for clusters in members for i in clusters[1:]):
         links[beside]["reason"] = "continues beside another cluster"
     state = [
-        _state(date, clusters, found, open_tracks, decisions, params.bank_size)
-        | {"subjects": _subjects(clusters, found, open_tracks, decisions, known)}
+        state_row(date, clusters, shown, open_tracks, decisions, params.bank_size)
+        | {"subjects": subjects_shown(clusters, found, open_tracks, decisions, known)}
         for clusters in members
     ]
     stitched: list[dict[str, Any]] = []
@@ -227,63 +234,6 @@ def _link(date: str, i: int, found: DateClusters, tracks: OpenTracks, decisions:
     row["gap_days"] = (to_date(date) - to_date(tracks.last_dates[j])).days
     row["reason"] = "continues" if row["gap_dates"] == 1 else "continues after a gap"
     return row
-
-
-def _members(found: DateClusters, decisions: "Decisions") -> list[list[int]]:
-    """The clusters of each track that has any, the surest first; a birth is alone."""
-    tracks: dict[int, list[int]] = {}
-    for i, j in enumerate(decisions.track.tolist()):
-        tracks.setdefault(j if j >= 0 else -1 - i, []).append(i)
-    return [sorted(each, key=lambda i: (-decisions.probability[i], found.ids[i])) for each in tracks.values()]
-
-
-def _state(
-    date: str,
-    clusters: Sequence[int],
-    found: DateClusters,
-    tracks: OpenTracks,
-    decisions: "Decisions",
-    bank_size: int,
-) -> dict[str, Any]:
-    main = clusters[0]
-    j = int(decisions.track[main])
-    today = to_date(date)
-    old: Mapping[str, Any] | None = tracks.rows[j] if j >= 0 else None
-    looks = np.concatenate([found.looks_of(i) for i in clusters])
-    ids = [image for i in clusters for image in found.exemplar_ids[i]]
-    dates = [today] * len(ids)
-    if old is not None:
-        looks = np.concatenate([tracks.bank_of(j), looks])
-        ids, dates = [*old["bank_image_ids"], *ids], [*old["bank_dates"], *dates]
-    kept = keep(looks, np.array([(today - day).days for day in dates], dtype=np.int64), bank_size)
-    first_center = found.centers[main] if old is None else np.asarray(old["first_center"], dtype=np.float32)
-    return {
-        "track_key": track_key_of(found.ids[main]) if old is None else tracks.ids[j],
-        "first_date": today if old is None else old["first_date"],
-        "last_cluster_id": found.ids[main],
-        "num_dates": 1 + (0 if old is None else old["num_dates"]),
-        "num_images": sum(found.num_images[i] for i in clusters) + (0 if old is None else old["num_images"]),
-        "first_image_id": found.medoids[main] if old is None else old["first_image_id"],
-        "last_image_id": found.medoids[main],
-        "first_center": first_center,
-        "drift": float(np.clip(1 - first_center.astype(np.float64) @ found.centers[main], 0, 2)),
-        "bank_image_ids": [ids[k] for k in kept],
-        "bank_dates": [dates[k] for k in kept],
-        "bank_vectors": looks[kept].ravel(),
-    }
-
-
-def _subjects(
-    clusters: Sequence[int],
-    found: DateClusters,
-    tracks: OpenTracks,
-    decisions: "Decisions",
-    known: Mapping[str, Sequence[Mapping[str, object]]],
-) -> list[str]:
-    """What the track of these clusters is known to show."""
-    j = int(decisions.track[clusters[0]])
-    shown = set() if j < 0 else set(tracks.rows[j]["subjects"])
-    return sorted(shown.union(*(subjects_of(known.get(found.ids[i], ()))[0] for i in clusters)))
 
 
 def _event(link: Mapping[str, Any]) -> dict[str, Any]:

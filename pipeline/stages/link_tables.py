@@ -4,7 +4,7 @@ import base64
 import datetime
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from pipeline.stages.vectors import to_matrix
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
 
 _CROCKFORD = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", b"0123456789ABCDEFGHJKMNPQRSTVWXYZ")
@@ -70,6 +71,23 @@ class DateClusters:
         """The exemplars' vectors of one cluster, exemplars x dimensions."""
         first = int(self.starts[cluster])
         return self.looks[first : first + len(self.exemplar_ids[cluster])]
+
+    def has(self, some: Bools) -> Bools:
+        """Of each cluster whether any of its exemplars is one of ``some`` (exemplars)."""
+        out: Bools = np.logical_or.reduceat(some, self.starts) if len(some) else some
+        return out
+
+    def only(self, some: Bools) -> "DateClusters":
+        """The clusters with ``some`` of their exemplars, at least one each."""
+        if some.all():
+            return self
+        of_each = np.split(some, self.starts[1:])
+        ids = [
+            [name for name, mine in zip(names, kept, strict=True) if mine]
+            for names, kept in zip(self.exemplar_ids, of_each, strict=True)
+        ]
+        starts = starts_of([len(names) for names in ids])
+        return replace(self, exemplar_ids=ids, looks=self.looks[some], starts=starts)
 
 
 @dataclass(frozen=True)

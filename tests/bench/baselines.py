@@ -13,7 +13,7 @@ from sklearn.neighbors import kneighbors_graph
 from pipeline.compute.linking.memory import Memory
 from pipeline.compute.scoring.contingency import contingency
 from pipeline.compute.scoring.matching import max_weight_matching
-from tests.bench.following import Doubles, Floats, Ints, Linker, Outcome, follow, pooled, spans_of
+from tests.bench.following import Doubles, Floats, Ints, Linked, Linker, Outcome, Seen, follow, pooled, spans_of
 from tests.bench.worlds import Day
 
 MOST = 6_000
@@ -31,27 +31,28 @@ Labels = npt.NDArray[np.generic]
 def threshold(least: float) -> Linker:
     """One-to-one by similarity, nothing below ``least``."""
 
-    def link(similarity: Floats, _: Ints, memory: Memory) -> tuple[Ints, Doubles, Memory]:
+    def link(seen: Seen, memory: Memory) -> Linked:
+        similarity = seen.similarity
         track = np.full(len(similarity), -1, dtype=np.int64)
         if similarity.size:
             rows, columns = linear_sum_assignment(-np.maximum(similarity - least, 0.0))
             good = similarity[rows, columns] > least
             track[rows[good]] = columns[good]
-        return track, np.ones(len(track)), memory
+        return Linked(track, np.ones(len(track)), memory)
 
     return link
 
 
-def nearest(similarity: Floats, gaps: Ints, memory: Memory) -> tuple[Ints, Doubles, Memory]:
+def nearest(seen: Seen, memory: Memory) -> Linked:
     """Every cluster takes the nearest cluster of the date before; the first by similarity where two want one."""
-    masked = np.where(gaps[None] == 1, similarity, -2.0)
-    track = np.full(len(similarity), -1, dtype=np.int64)
+    masked = np.where(seen.gaps[None] == 1, seen.similarity, -2.0)
+    track = np.full(len(masked), -1, dtype=np.int64)
     if masked.size:
         best = masked.argmax(axis=1)
         for i in np.argsort(-masked.max(axis=1), kind="stable"):
             if masked[i, best[i]] > -2 and best[i] not in track:
                 track[i] = best[i]
-    return track, np.ones(len(track)), memory
+    return Linked(track, np.ones(len(track)), memory)
 
 
 def thresholds(worlds: Sequence[Sequence[Day]]) -> list[Outcome]:

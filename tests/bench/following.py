@@ -5,6 +5,7 @@ It is the fold of ``pipeline.stages.link`` on arrays: the same similarities, dec
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,8 @@ import numpy.typing as npt
 from pipeline.compute.linking.banks import keep
 from pipeline.compute.linking.decisions import Rules, decide
 from pipeline.compute.linking.memory import Memory
-from pipeline.compute.linking.scores import best_pairs, grouped
+from pipeline.compute.linking.mixtures import Parts
+from pipeline.compute.linking.scores import Looks, grouped, starts_of
 from pipeline.compute.scoring.contingency import contingency
 from pipeline.compute.scoring.matching import max_weight_matching
 from pipeline.compute.scoring.reliability import Reliability, reliability
@@ -33,8 +35,25 @@ RESAMPLED = 400
 STEP = 10**7
 """More subjects or tracks than any world has."""
 
-Linker = Callable[[Floats, Ints, Memory], tuple[Ints, Doubles, Memory]]
-"""similarity, gaps, memory -> track of each cluster or -1, probability of the decision, memory."""
+
+class Seen(NamedTuple):
+    """A date's clusters and the open tracks: their looks, best cosines (clusters x tracks), dates since each track."""
+
+    looks: Looks
+    similarity: Floats
+    gaps: Ints
+
+
+class Linked(NamedTuple):
+    """Of each cluster its track, or -1, and the probability; ``own``: the looks that may enter banks, None for all."""
+
+    track: Ints
+    probability: Doubles
+    memory: Memory
+    own: Bools | None = None
+
+
+Linker = Callable[[Seen, Memory], Linked]
 
 Interval = tuple[float, float]
 
@@ -131,10 +150,16 @@ def pooled(outcomes: Sequence[Outcome]) -> Outcome:
     return Outcome(**{name: np.concatenate([getattr(one, name) for one in apart]) for name in vars(apart[0])})
 
 
-def ours(false_link_rate: float = PARAMS.false_link_rate) -> Linker:
-    def link(similarity: Floats, gaps: Ints, memory: Memory) -> tuple[Ints, Doubles, Memory]:
-        found = decide(similarity, gaps, memory, Rules(false_link_rate, PARAMS.candidates))
-        return found.track, found.probability, found.memory
+def ours(scale: Callable[[Floats], Floats] = np.asarray) -> Linker:
+    """The pipeline's own; ``scale`` of similarities."""
+
+    def link(seen: Seen, memory: Memory) -> Linked:
+        parts = Parts.of(seen.similarity, seen.looks, memory.usual_level)
+        similarity = scale(parts.similarity(seen.looks)).astype(np.float32)
+        found, own = parts.whole(
+            decide(similarity, seen.gaps, memory, Rules(PARAMS.false_link_rate, PARAMS.candidates))
+        )
+        return Linked(found.track, found.probability, found.memory, own)
 
     return link
 
@@ -178,10 +203,10 @@ def follow(days: Sequence[Day], link: Linker) -> Outcome:
     for t, day in enumerate(days):
         spans = spans_of(day)
         looks = [day.vectors[a : min(b, a + EXEMPLARS)] for a, b in spans]
+        starts = starts_of([len(one) for one in looks])
         tracks = [one for one in tracks if t - one.date <= PARAMS.max_gap + 1]
         gaps = np.array([t - one.date for one in tracks], dtype=np.int64)
-        similarity = _similarity(looks, [one.bank for one in tracks])
-        chosen, probability, memory = link(similarity, gaps, memory)
+        chosen, probability, memory, own = link(_seen(looks, [one.bank for one in tracks], gaps), memory)
         before = [(one.subject, one.subjects) for one in tracks]
         for i, j in enumerate(chosen.tolist()):
             subject = int(day.subject[i])
@@ -191,7 +216,7 @@ def follow(days: Sequence[Day], link: Linker) -> Outcome:
                 tracks.append(_Track(number, subject, subjects, t, looks[i][:0], np.zeros(0, dtype=np.int64)))
             mine = tracks[j] if j >= 0 else tracks[-1]
             was, were = before[j] if j >= 0 else (-1, frozenset())
-            _grow(mine, t, looks[i])
+            _grow(mine, t, looks[i] if own is None or j < 0 else looks[i][own[starts[i] : starts[i] + len(looks[i])]])
             # of several clusters that continue one track on one date any may be continued
             mine.subject, mine.subjects = subject, subjects | (mine.subjects if mine.date == t else frozenset())
             mine.date = t
@@ -218,10 +243,9 @@ def _grow(track: _Track, t: int, looks: Floats) -> None:
     track.bank, track.dates = bank[kept], dates[kept]
 
 
-def _similarity(looks: list[Floats], banks: list[Floats]) -> Floats:
-    if not banks or not looks:
-        return np.zeros((len(looks), len(banks)), dtype=np.float32)
-    return best_pairs(*grouped(looks), *grouped(banks))
+def _seen(looks: list[Floats], banks: list[Floats], gaps: Ints) -> Seen:
+    every = Looks(*grouped(looks), *(grouped(banks) if banks else (looks[0][:0], gaps)))
+    return Seen(every, every.similarity(), gaps)
 
 
 def _ratio(some: Bools, of: Bools) -> float:

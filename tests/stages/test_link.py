@@ -395,6 +395,19 @@ def test_pieces_of_a_subject_become_one_track_with_one_state() -> None:
     assert all(row["num_images"] == counts[track] for track, row in state.items())
 
 
+def test_a_cluster_of_two_subjects_continues_one_and_hides_neither() -> None:
+    names = "abcdefghij"
+    dates = [seen(names, t) for t in range(4)]
+    b = dates[2].pop("b")
+    dates[2]["a"] = np.concatenate([dates[2]["a"], b[:1]])
+    results = fold(dates)
+    assert sorted(names_of_tracks(results).values()) == sorted(["aaaa", "bbb", *(4 * name for name in names[2:])])
+    (mixed,) = (row for row in results[2].links.to_pylist() if row["cluster_id"] == "a002")
+    assert mixed["reason"] == "continues in a mixed cluster"
+    banks = {row["last_cluster_id"]: row["bank_image_ids"] for row in results[2].link_state.to_pylist()}
+    assert [image for image in banks["a002"] if image.startswith("a002")] == ["a0020", "a0021"]
+
+
 @pytest.mark.slow
 def test_one_to_one_is_obeyed() -> None:
     for result in fold([cut(t) for t in range(6)], LinkParams(allow="one_to_one")):

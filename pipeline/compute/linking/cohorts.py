@@ -87,8 +87,23 @@ def own_entries(spacings: Doubles) -> int:
     return blocks[steps[-1]][1] if len(steps) and means[: steps[-1] + 1].argmax() else 0
 
 
-def normalise(close: Floats, usual_level: float | None, pieces: bool = False) -> Floats | None:
-    """Units of the strangers' tail above the level of strangers, half by the row's list and half by the column's.
+@dataclass(frozen=True)
+class Strangers:
+    """What strangers are like on a date: their level in each cluster's and each track's list, and the tail's scale."""
+
+    row: Doubles
+    column: Doubles
+    scale: float
+
+    def scores(self, close: Floats) -> Floats:
+        """Units of the tail above the level of strangers, half by the row's list and half by the column's."""
+        level = 0.5 * self.row[:, None] + 0.5 * self.column[None, :]
+        out: Floats = (close - level.astype(np.float32)) / np.float32(self.scale)
+        return out
+
+
+def strangers(close: Floats, usual_level: float | None, pieces: bool = False) -> Strangers | None:
+    """Strangers of each cluster and each track.
 
     Args:
         close: clusters x tracks, from :func:`closeness`.
@@ -96,19 +111,21 @@ def normalise(close: Floats, usual_level: float | None, pieces: bool = False) ->
         pieces: whether subjects are in pieces (:mod:`pipeline.compute.linking.pieces`).
 
     Returns:
-        clusters x tracks, or None when there is nothing to compare with: one cluster, one track, no history.
+        None when there is nothing to compare with: one cluster, one track, no history.
     """
     rows = levels(close, pieces) if close.shape[1] > 1 else None
     columns = levels(np.ascontiguousarray(close.T), pieces) if close.shape[0] > 1 else None
-    if rows is None and columns is None:
-        if usual_level is None:
-            return None
-        return ((close - usual_level) / PRIOR_SPACING).astype(np.float32)
     known = [side for side in (rows, columns) if side is not None]
+    if not known and usual_level is None:
+        return None
     fallback = usual_level if usual_level is not None else float(np.mean([np.mean(side.level) for side in known]))
     row = rows.level if rows is not None else np.full(close.shape[0], fallback)
     column = columns.level if columns is not None else np.full(close.shape[1], fallback)
     total = sum(side.spacing_sum for side in known) + PRIOR_WEIGHT * PRIOR_SPACING
-    scale = total / (sum(side.num_spacings for side in known) + PRIOR_WEIGHT)
-    out: Floats = (close - (0.5 * row[:, None] + 0.5 * column[None, :]).astype(np.float32)) / np.float32(scale)
-    return out
+    return Strangers(row, column, total / (sum(side.num_spacings for side in known) + PRIOR_WEIGHT))
+
+
+def normalise(close: Floats, usual_level: float | None, pieces: bool = False) -> Floats | None:
+    """:meth:`Strangers.scores` of all pairs, clusters x tracks; None when there is nothing to compare with."""
+    found = strangers(close, usual_level, pieces)
+    return None if found is None else found.scores(close)

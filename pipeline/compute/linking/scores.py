@@ -1,6 +1,7 @@
 """The similarity of every cluster of a date to every open track: the best pair of their exemplars."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,26 @@ def starts_of(sizes: Sequence[int]) -> Ints:
 def grouped(groups: Sequence[Floats]) -> tuple[Floats, Ints]:
     """Groups of exemplars, at least one, as :func:`best_pairs` takes them: end to end, and where each begins."""
     return np.concatenate(groups), starts_of([len(one) for one in groups])
+
+
+@dataclass(frozen=True)
+class Looks:
+    """Exemplars of clusters (``looks``) and of tracks (``bank``), end to end, as :func:`best_pairs` takes them."""
+
+    looks: Floats
+    starts: Ints
+    bank: Floats
+    bank_starts: Ints
+
+    def similarity(self) -> Floats:
+        """Clusters x tracks: cosine of the best pair."""
+        return best_pairs(self.looks, self.starts, self.bank, self.bank_starts)
+
+    def each(self, cluster: int, tracks: Ints) -> Floats:
+        """Looks of one cluster x some tracks: cosine of the best pair."""
+        mine = _group(self.looks, self.starts, cluster)
+        theirs = grouped([_group(self.bank, self.bank_starts, j) for j in tracks.tolist()])
+        return best_pairs(mine, np.arange(len(mine)), *theirs)
 
 
 def best_pairs(looks: Floats, starts: Ints, bank: Floats, bank_starts: Ints) -> Floats:
@@ -61,3 +82,7 @@ def _by_rank(looks: Floats, starts: Ints) -> tuple[Ints, list[Floats]]:
     sizes = np.diff(np.append(starts, len(looks)))
     order = np.argsort(-sizes, kind="stable")
     return order, [looks[starts[order[: np.count_nonzero(sizes > r)]] + r] for r in range(sizes.max())]
+
+
+def _group(looks: Floats, starts: Ints, number: int) -> Floats:
+    return looks[starts[number] : starts[number + 1] if number + 1 < len(starts) else len(looks)]
