@@ -9,7 +9,7 @@ from pipeline.cluster_commands import CLUSTER_KINDS, picture_of_clusters
 from pipeline.console import ConfigOption, SetOption, WorkspaceOption, open_context, out, parse_dates
 from pipeline.errors import UserError
 
-EVENTS = ("birth", "continuation", "gap", "split", "merge", "end", "doubtful", "ambiguous-resolved", "stitched")
+EVENTS = ("birth", "continuation", "gap", "split", "merge", "revival", "end", "doubtful", "ambiguous-resolved")
 
 
 def picture(

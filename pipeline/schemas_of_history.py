@@ -3,6 +3,7 @@
 import pyarrow as pa
 
 from pipeline.schema import ID, IMAGE_ID, Column, Table
+from pipeline.schema import list_type as _list
 
 VERDICTS = Table(
     "verdicts",
@@ -29,6 +30,7 @@ REGISTRY = Table(
     (
         Column("track_id", ID, "The published id; never given to another track."),
         Column("track_key", ID, "The track of linking that has it, or that had it last."),
+        Column("later_keys", _list(ID), "Tracks of linking that were found to be later parts of it, in their order."),
         Column("num_images", pa.int64(), "Images of that track; 0 once the id is retired."),
         Column("retired", pa.bool_(), "No track has the id now."),
     ),

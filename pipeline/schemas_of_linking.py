@@ -66,7 +66,7 @@ LINK_EVENTS = Table(
         Column(
             "kind",
             pa.string(),
-            "birth, continuation, gap, split, merge, end, doubtful, ambiguous-resolved or stitched.",
+            "birth, continuation, gap, split, merge, end, doubtful or ambiguous-resolved.",
         ),
         Column("cluster_id", ID, "The cluster it shows in; for an end, the track's last cluster."),
         Column("other_track_key", ID, "The track it split from, or merged with.", True),
@@ -116,11 +116,30 @@ STITCHES = Table(
         Column("track_key", ID, "The later track."),
         Column("earlier_track_key", ID, "The track that it is; it may itself be the later part of another."),
         Column(
-            "kind", pa.string(), "ambiguous-resolved: it was open when the later one began; stitched: it had ended."
+            "kind",
+            pa.string(),
+            "gap: the earlier one was open when the later one began; revival: it had ended; verdict: a person said so.",
         ),
+        Column("previous_cluster_id", ID, "The earlier one's last cluster."),
+        Column("last_date", pa.date32(), "The earlier one's last date."),
+        Column("first_date", pa.date32(), "The later one's first date."),
         Column("gap_dates", pa.int32(), "Dates of the collection from the one's last to the other's first."),
-        Column("similarity", pa.float32(), "Best cosine of their looks."),
+        Column("similarity", pa.float32(), "Best cosine of their looks; null where a person said so.", True),
         Column("probability", pa.float64(), "That they are one."),
+    ),
+)
+
+KNOWN_SUBJECTS = Table(
+    "known_subjects",
+    "A subject of which verdicts speak and the track that showed it last, up to this date, however long ago.",
+    "clustering",
+    ("subject",),
+    (
+        Column("subject", ID, "The subject: the smallest image_id of those that are said to be the same."),
+        Column("track_key", ID, "The track."),
+        Column("last_cluster_id", ID, "Its last cluster."),
+        Column("last_date", pa.date32(), "Its last date."),
+        Column("gap_dates", pa.int32(), "Dates of the collection since then; 0: it is seen on this date."),
     ),
 )
 
@@ -144,10 +163,12 @@ LINKS = Table(
     _published(LINK_DECISIONS),
 )
 
+_KINDS = "birth, continuation, gap, revival, split, merge, end, doubtful or ambiguous-resolved."
+
 EVENTS = Table(
     "events",
     "Something that happened to a track.",
     "clustering",
     ("track_id", "kind", "cluster_id"),
-    _published(LINK_EVENTS),
+    tuple(replace(one, doc=_KINDS) if one.name == "kind" else one for one in _published(LINK_EVENTS)),
 )

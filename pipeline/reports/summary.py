@@ -111,6 +111,8 @@ def _churn(churn: Mapping[str, int]) -> list[tuple[str, str]]:
     removed = why.pop("images_removed", 0)
     moved = sum(why.values())
     rows = [("published ids", joined((name, churn[name]) for name in ids if churn.get(name)))]
+    if churn.get("stitched"):
+        rows.append(("  stitched later", f"{count(churn['stitched'])} (parts that are of an earlier track)"))
     if kept + moved:
         share = f"{100 * kept / (kept + moved):.2f} % keep theirs"
         kinds = [(name.removeprefix("images_"), number) for name, number in sorted(why.items())]

@@ -133,10 +133,19 @@ def _same_images(context: Context, hashes: Sequence[str | None]) -> dict[str, li
 def _published(context: Context, found: Sequence[Match]) -> list[Candidate]:
     """The matches by their published ids: those of the images of each track's last cluster."""
     dates = {one.last_date for one in found}
-    tracks = read_dates(context, schemas.TRACKS, ["cluster_id", "track_id"], dates.__contains__)
-    ids = dict(zip(tracks["cluster_id"].to_pylist(), tracks["track_id"].to_pylist(), strict=True))
-    return [
-        Candidate(ids[one.last_cluster_id], one.probability, one.similarity, one.last_date)
-        for one in found
-        if one.last_cluster_id in ids
-    ]
+    rows = read_dates(context, schemas.TRACKS, ["cluster_id", "track_id"], dates.__contains__)
+    ids = dict(zip(rows["cluster_id"].to_pylist(), rows["track_id"].to_pylist(), strict=True))
+    tracks_of: dict[str, Candidate] = {}
+    for one in found:
+        if one.last_cluster_id in ids:
+            track = ids[one.last_cluster_id]
+            known = tracks_of.get(track)
+            here = Candidate(track, one.probability, one.similarity, one.last_date)
+            tracks_of[track] = here if known is None else _together(known, here)
+    return sorted(tracks_of.values(), key=lambda one: -one.probability)
+
+
+def _together(one: Candidate, other: Candidate) -> Candidate:
+    """Two parts of a track that was stitched: the photograph may be of either."""
+    probability, similarity = one.probability + other.probability, max(one.similarity, other.similarity)
+    return Candidate(one.track_id, probability, similarity, max(one.last_date, other.last_date))

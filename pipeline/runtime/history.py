@@ -29,7 +29,8 @@ def changed_tracks(context: Context, since: str) -> pa.Table:
         since: a day (``2024-05-01``: what runs from that day on did) or a run (what was done after it).
 
     Returns:
-        ``TRACK_CHANGES``, sorted: ``images`` are those that went over, for a new or ended track its own.
+        ``TRACK_CHANGES``, sorted: ``images`` are those that went over, for a new, ended or revived track its own.
+        A track is revived if it had ended and goes on, or if its id had been retired and is there again.
 
     Raises:
         UserError: neither a day nor a run of this workspace.
@@ -50,9 +51,11 @@ def changed_tracks(context: Context, since: str) -> pa.Table:
         if track not in told and images and images == came[track] - went[track]:
             rows.append({"what": "new", "track_id": track, "images": images})
     dates = {day.isoformat() for day in pc.unique(changes["date"]).to_pylist()}
-    ends = read_dates(context, schemas.EVENTS, ("track_id", "kind"), dates.__contains__)
-    for track in sorted(set(ends.filter(pc.equal(ends["kind"], "end"))["track_id"].to_pylist())):
-        rows.append({"what": "ended", "track_id": track, "images": now.get(track, 0)})
+    happened = read_dates(context, schemas.EVENTS, ("track_id", "kind"), dates.__contains__)
+    for kind, what in (("end", "ended"), ("revival", "revived")):
+        tracks = pc.unique(happened.filter(pc.equal(happened["kind"], kind))["track_id"]).to_pylist()
+        shown = {row["track_id"] for row in rows if row["what"] == what}
+        rows += [{"what": what, "track_id": one, "images": now.get(one, 0)} for one in tracks if one not in shown]
     found = pa.Table.from_pylist(rows, schema=TRACK_CHANGES)
     return found.sort_by([(name, "ascending") for name in ("what", "track_id", "other_track_id")])
 

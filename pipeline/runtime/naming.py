@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline import schemas
 from pipeline.commits import Manifest
@@ -26,15 +27,17 @@ from pipeline.schemas import Table
 from pipeline.stages import naming
 from pipeline.stages.catalog import TRACKS
 from pipeline.stages.naming import Naming, NamingParams
+from pipeline.stages.stitched import Chains
 from pipeline.tablestore import TableStore
 
-VERSION = 1
+VERSION = 2
 TABLES = (schemas.ALIASES, schemas.CHANGES, schemas.REGISTRY)
 """What it writes; the last one is the commit."""
 
 _ASSIGNED = ("image_id", "cluster_id")
 _DECIDED = ("cluster_id", "track_key")
 _PUBLISHED = ("image_id", "track_id")
+_STITCHED = ("track_key", "earlier_track_key", "last_date", "first_date")
 
 
 @dataclass(frozen=True)
@@ -53,29 +56,34 @@ class Place:
 
 @dataclass(frozen=True)
 class Day:
-    """A date: as it was published, and as it is now; None where it was not, or is not."""
+    """A date: as it was published, and as it is now; None where it was not, or is not.
+
+    ``same``: it was published from the clusters and links that it has now.
+    """
 
     date: str
     before: Place | None
     assigned: Place | None
     decided: Place | None
+    same: bool
 
-    def load(self) -> pa.Table:
+    def load(self, chains: Chains) -> pa.Table:
         """Every image with its track before and now (:func:`pipeline.stages.naming.beside`)."""
         now = pa.table({name: pa.array([], pa.string()) for name in ("image_id", "track_key")})
         if self.assigned is not None and self.decided is not None:
-            now = naming.keyed(self.assigned.read(), self.decided.read())
+            now = naming.keyed(self.assigned.read(), self.decided.read(), chains)
         before = schemas.TRACKS.empty().select(_PUBLISHED) if self.before is None else self.before.read()
         return naming.beside(before, now)
 
 
 @dataclass(frozen=True)
 class Task:
-    """All that naming reads; ``changed`` are the dates that are not as they were published, ``rest`` all others."""
+    """All that naming reads; ``days`` ascending; ``reach``: dates after its last on which a track may be spoken of."""
 
     registry: Place | None
-    changed: tuple[Day, ...]
-    rest: tuple[Day, ...]
+    stitches: tuple[Place, ...]
+    days: tuple[Day, ...]
+    reach: int
 
 
 @dataclass(frozen=True)
@@ -84,6 +92,7 @@ class Named:
 
     staged: tuple[Staged | None, Staged | None, Staged]
     renamed: tuple[str, ...]
+    taken_up: Mapping[str, list[str]]
     churn: Mapping[str, int]
 
 
@@ -100,7 +109,7 @@ def run_naming(context: Context) -> None:
     params, part_bytes = context.config.naming, context.config.resources.part_bytes
     call = Call("naming", "the registry", name_tracks, (_task(context), params, stores, context.run, part_bytes))
     for _, named in context.engine().call([call]):
-        facts = _facts(context.run, registry, named.renamed)
+        facts = _facts(context.run, registry, named)
         for store, staged in zip(stores, named.staged, strict=True):
             if store is stores[-1]:
                 store.commit(CURRENT, staged, {**naming_inputs(context), **facts})
@@ -114,11 +123,15 @@ def run_naming(context: Context) -> None:
         store.flush()
 
 
-def _facts(run: str, old: Manifest | None, renamed: tuple[str, ...]) -> dict[str, str]:
-    """What the registry's manifest says beside its inputs: which registry it is, and when dates got other names."""
+def _facts(run: str, old: Manifest | None, named: Named) -> dict[str, str]:
+    """What the registry's manifest says beside its inputs.
+
+    Which registry it is, when dates got other names, and on which dates tracks of which last dates are taken up.
+    """
     history = secrets.token_hex(8) if old is None else old.inputs["history"]
     known = {} if old is None else json.loads(old.inputs["renamed"])
-    return {"run": run, "history": history, "renamed": json.dumps({**known, **dict.fromkeys(renamed, run)})}
+    renamed = json.dumps({**known, **dict.fromkeys(named.renamed, run)})
+    return {"run": run, "history": history, "renamed": renamed, "taken_up": json.dumps(named.taken_up)}
 
 
 def _drop_unfinished(stores: tuple[TableStore, ...], last: str) -> None:
@@ -155,7 +168,14 @@ def naming_inputs(context: Context) -> dict[str, str]:
         for date, one in decided.items()
         if date in assigned
     ]
-    return {"version": str(VERSION), **parameters("naming", context.config.naming), "links": digest(links)}
+    told = {"links": digest(links), "stitches": digest([one.manifest.content_of(_STITCHED) for one in _sewn(context)])}
+    return {"version": str(VERSION), **parameters("naming", context.config.naming), **told}
+
+
+def _sewn(context: Context) -> tuple[Place, ...]:
+    """Where stitches are; of most dates there is none to read."""
+    store = context.store(schemas.STITCHES)
+    return tuple(Place(store, date, one, _STITCHED) for date, one in store.partitions.items() if one.rows)
 
 
 def name_tracks(  # noqa: PLR0913  (what a call hands over, and its resources)
@@ -170,13 +190,17 @@ def name_tracks(  # noqa: PLR0913  (what a call hands over, and its resources)
 ) -> Named:
     """On a worker: count, match, write; dates are read one at a time, twice."""
     del threads, gpu
-    registry = schemas.REGISTRY.empty() if task.registry is None else task.registry.read()
+    registry = schemas.REGISTRY.empty() if task.registry is None else _whole(task.registry.read())
+    none = schemas.STITCHES.empty().select(_STITCHED)
+    chains = Chains.of(pa.concat_tables([none, *(place.read() for place in task.stitches)]))
+    counted = _counted(task.days, registry, chains)
     counts = Counter[tuple[str | None, str | None]]()
-    for day in task.changed:
-        counts.update(naming.tally(day.load()))
-    named = naming.name(registry, counts, params)
-    moved, renamed = Counter[str](), list[str]()
-    rows = _changes(task, named, moved, renamed) if task.registry is not None else iter(())
+    for day in task.days:
+        if day.date in counted:
+            counts.update(naming.tally(day.load(chains)))
+    named = naming.name(registry, counts, params, chains)
+    moved, touched = Counter[str](), set[str]()
+    rows = _changes(task, counted, chains, named, moved, touched) if task.registry is not None else iter(())
     aliases, changes, current = stores
     first = next(rows, None)
     staged = (
@@ -184,7 +208,43 @@ def name_tracks(  # noqa: PLR0913  (what a call hands over, and its resources)
         changes.stage(run, _chained(first, rows), part_bytes) if first is not None else None,
         current.stage(CURRENT, [named.registry], part_bytes),
     )
-    return Named(staged, tuple(renamed), {**named.churn, **moved})
+    renamed = _other_names(task, touched, registry, chains)
+    return Named(staged, renamed, chains.taken_up, {**named.churn, **moved})
+
+
+def _whole(registry: pa.Table) -> pa.Table:
+    """A registry of before tracks were stitched, too: it is history and cannot be computed again."""
+    if "later_keys" in registry.column_names:
+        return registry
+    none = pa.array([[]] * registry.num_rows, schemas.REGISTRY.empty().schema.field("later_keys").type)
+    return registry.append_column("later_keys", none).select(schemas.REGISTRY.names)
+
+
+def _counted(days: tuple[Day, ...], registry: pa.Table, chains: Chains) -> set[str]:
+    """Dates whose images are counted: those that changed, and those on which stitches give tracks another name.
+
+    From the first date of what is stitched newly; all of them where a stitch is there no longer, which an appended
+    date does not do.
+    """
+    fresh, lost = chains.moved(registry)
+    since = "" if lost else min((chains.since[key].isoformat() for key in fresh), default=None)
+    return {day.date for day in days if not day.same or (since is not None and day.date >= since)}
+
+
+def _other_names(task: Task, touched: set[str], registry: pa.Table, chains: Chains) -> tuple[str, ...]:
+    """The dates that did not change and are to be published again, for a track is called otherwise or goes on.
+
+    ``touched``: dates with images of such tracks.  Links and events of the dates after them speak of these tracks too,
+    and of a track that is taken up the summary lies on its last date.
+    """
+    same = [day.date for day in task.days if day.same]
+    fresh, lost = chains.moved(registry)
+    if lost:
+        return tuple(same)
+    dates = [day.date for day in task.days]
+    again = {later for k, date in enumerate(dates) if date in touched for later in dates[k : k + task.reach + 1]}
+    again |= {chains.ends[key].isoformat() for key in fresh}
+    return tuple(date for date in same if date in again)
 
 
 def _chained(first: pa.Table, rest: Iterator[pa.Table]) -> Iterator[pa.Table]:
@@ -192,33 +252,38 @@ def _chained(first: pa.Table, rest: Iterator[pa.Table]) -> Iterator[pa.Table]:
     yield from rest
 
 
-def _changes(task: Task, named: Naming, moved: Counter[str], dates: list[str]) -> Iterator[pa.Table]:
-    """Rows of ``changes`` by date; counts them by why, and lists the dates that are left with a former name."""
-    changed = {day.date for day in task.changed}
-    for day in sorted((*task.changed, *(task.rest if named.renamed else ())), key=lambda day: day.date):
-        if day.date in changed:
-            rows = naming.changes(day.date, day.load(), named)
-        elif day.before is not None:
+def _changes(
+    task: Task, counted: set[str], chains: Chains, named: Naming, moved: Counter[str], touched: set[str]
+) -> Iterator[pa.Table]:
+    """Rows of ``changes`` by date; counts them by why, and notes the dates with a track that has another name."""
+    others = pa.array(named.renamed, pa.string())
+    for day in task.days:
+        if day.date in counted:
+            rows = naming.changes(day.date, day.load(chains), named)
+        elif named.elsewhere and day.before is not None:
             rows = naming.renamed(day.date, day.before.read(), named)
-            dates += [day.date] if rows.num_rows else []
+        else:
+            continue
         if rows.num_rows:
             moved.update({f"images_{why}": count for why, count in Counter(rows["why"].to_pylist()).items()})
+            if pc.any(pc.is_in(rows["old_track_id"], others)).as_py():
+                touched.add(day.date)
             yield rows
 
 
 def _task(context: Context) -> Task:
-    """Which dates are not as they were published: their images' clusters or links are others, or they are gone."""
+    """The dates, those that are not as they were published among them: other clusters or links, or gone."""
     tracks, registry = context.store(schemas.TRACKS), context.store(schemas.REGISTRY)
     manifest = registry.partitions.get(CURRENT)
     published = set() if manifest is None else _as_published(context)
-    changed, rest = list[Day](), list[Day]()
+    days = list[Day]()
     for date in sorted({*tracks.partitions, *context.store(schemas.LINK_DECISIONS).partitions} - {schemas.UNDATED}):
         before = None if manifest is None else _place(context, schemas.TRACKS, date, _PUBLISHED)
         assigned = _place(context, schemas.ASSIGNMENTS, date, _ASSIGNED)
-        day = Day(date, before, assigned, _place(context, schemas.LINK_DECISIONS, date, _DECIDED))
-        (rest if date in published else changed).append(day)
+        decided = _place(context, schemas.LINK_DECISIONS, date, _DECIDED)
+        days.append(Day(date, before, assigned, decided, date in published))
     known = _place(context, schemas.REGISTRY, CURRENT, tuple(schemas.REGISTRY.names))
-    return Task(known, tuple(changed), tuple(rest))
+    return Task(known, _sewn(context), tuple(days), context.config.link.max_gap + 1)
 
 
 def _as_published(context: Context) -> set[str]:

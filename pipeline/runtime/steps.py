@@ -25,6 +25,7 @@ _NO_MODEL = ""
 """Names no partition: a stage that reads a model waits until there is one."""
 
 _ROWS_PER_BATCH = 1 << 18
+_MANY = ("before", "long before", "after", "told later", "taken up")
 
 
 Output = tuple[TableStore, Manifest | None]
@@ -197,7 +198,7 @@ def _source(context: Context, read: Read, dates: list[str], index: int) -> Sourc
     if read.optional:  # nothing is nothing, whether a partition says so or there is none
         found = tuple((name, manifest) for name, manifest in found if manifest.rows)
     names = names_of(store, dates[index]) if read.where == "names" else None
-    return Source(store, read.columns, found, read.where in ("before", "long before", "after"), names)
+    return Source(store, read.columns, found, read.where in _MANY, names)
 
 
 def _wanted(context: Context, read: Read, dates: list[str], index: int) -> list[str]:
@@ -208,14 +209,24 @@ def _wanted(context: Context, read: Read, dates: list[str], index: int) -> list[
         return [CURRENT]
     if read.where == "names":
         return [] if dates[index] == schemas.UNDATED else [CURRENT]
-    reach = context.config.link.max_gap + 1
+    if read.where == "taken up":
+        return _taken_up(context, dates[index])
+    reach, lag = context.config.link.max_gap + 1, context.config.link.lag
     return {
         "same": dates[index : index + 1],
         "previous": dates[max(0, index - 1) : index],
         "before": dates[max(0, index - reach) : index],
         "long before": dates[max(0, index - max(reach, context.config.link.stitch_gap)) : index],
         "after": dates[index + 1 : index + 1 + reach],
+        "told later": [*dates[index : index + 1], *dates[index + lag : index + lag + 1]][: 1 + (lag > 0)],
     }[read.where]
+
+
+def _taken_up(context: Context, date: str) -> list[str]:
+    """The last dates of the tracks that stitches take up on a date, as naming noted them."""
+    manifest = context.store(schemas.REGISTRY).partitions.get(CURRENT)
+    noted = {} if manifest is None else json.loads(manifest.inputs.get("taken_up", "{}"))
+    return list(noted.get(date, []))
 
 
 def names_of(registry: TableStore, date: str) -> str:

@@ -54,7 +54,8 @@ class Read:
     ``where``: the ``same`` date; the current ``model``; the ``previous`` date; up to ``link.max_gap + 1`` dates
     ``before`` or ``after`` it; up to ``link.stitch_gap`` dates ``long before``; the one partition of a table without
     dates (``current``); the ``names`` that its tracks have (the whole registry is read, but only another name of a
-    track of this date makes the stage stale).
+    track of this date makes the stage stale); ``told later``: this date and the one ``link.lag`` dates after it, on
+    which it is told what began on this one; ``taken up``: the last dates of the tracks that are taken up on this one.
     ``optional``: the stage does without; no rows are then the same as no partition.  ``when``: whether it is read under
     a config; what is not read is in no digest.
     """
@@ -62,7 +63,9 @@ class Read:
     name: str
     table: Table
     columns: tuple[str, ...]
-    where: Literal["same", "model", "previous", "before", "long before", "after", "names", "current"] = "same"
+    where: Literal[
+        "same", "model", "previous", "before", "long before", "after", "names", "current", "told later", "taken up"
+    ] = "same"
     optional: bool = False
     when: When = always
 
@@ -143,15 +146,18 @@ def _link(date: str, tables: Tables, params: Any, threads: int, gpu: bool) -> tu
     known = None
     if tables["constraints"] is not None:
         known = of_clusters(tables["constraints"], tables["assignments"])
-    before = Before(*(tables[name] for name in ("states", "calibration", "ended", "stitches")))
+    before = Before(*(tables[name] for name in ("states", "calibration", "ended", "stitches", "known_subjects")))
     result = link_date(date, tables["clusters"], shown, before, params, known=known)
-    return (result.links, result.events, result.link_state, result.calibration, result.ended, result.stitches)
+    return tuple(getattr(result, name) for name in _LINKED)
+
+
+_LINKED = ("links", "events", "link_state", "calibration", "ended", "stitches", "known_subjects")
 
 
 def _looks(date: str, tables: Tables, params: Any, threads: int, gpu: bool) -> tuple[pa.Table, ...]:  # noqa: ARG001
     from pipeline.stages.looks import looks
 
-    return looks(date, tables["links"], tables["clusters"], tables["states"], params)
+    return looks(date, tables["links"], tables["clusters"], [*tables["taken_up"], *tables["states"]], params)
 
 
 def _tracks(date: str, tables: Tables, params: Any, threads: int, gpu: bool) -> tuple[pa.Table, ...]:  # noqa: ARG001
@@ -164,10 +170,13 @@ def _tracks(date: str, tables: Tables, params: Any, threads: int, gpu: bool) -> 
 
 def _publish(date: str, tables: Tables, params: Any, threads: int, gpu: bool) -> tuple[pa.Table, ...]:  # noqa: ARG001
     from pipeline.stages.publish import Names, publish
+    from pipeline.stages.stitched import told_later
 
     names = Names(tables["names"])
-    given = ((schemas.LINKS, "decisions"), (schemas.EVENTS, "happened"))
-    return tuple(publish(table, tables[name], names) for table, name in given)
+    found = told_later(date, tables["decisions"], tables["happened"], [rows for _, rows in tables["stitches"]])
+    return tuple(
+        publish(table, rows, names) for table, rows in zip((schemas.LINKS, schemas.EVENTS), found, strict=True)
+    )
 
 
 def _track_summary(date: str, tables: Tables, params: Any, threads: int, gpu: bool) -> tuple[pa.Table, ...]:  # noqa: ARG001
@@ -181,7 +190,7 @@ def _track_summary(date: str, tables: Tables, params: Any, threads: int, gpu: bo
 
 _FINGERPRINTS = Read("fingerprints", schemas.FINGERPRINTS, ("image_id", "vector"))
 _ASSIGNMENTS = Read("assignments", schemas.ASSIGNMENTS, ("image_id", "cluster_id"))
-_NAMES = Read("names", schemas.REGISTRY, ("track_id", "track_key", "retired"), "names")
+_NAMES = Read("names", schemas.REGISTRY, ("track_id", "track_key", "later_keys", "retired"), "names")
 _MODEL = Read("model", schemas.PROJECTION, tuple(schemas.PROJECTION.names), "model")
 _COORDINATES = Read("coordinates", schemas.COORDINATES, ("image_id", "vector"), when=_weighs)
 _NEIGHBORS = Read("neighbors", schemas.NEIGHBORS, tuple(schemas.NEIGHBORS.names))
@@ -278,6 +287,7 @@ LINK = Stage(
         Read("calibration", schemas.CALIBRATION, tuple(schemas.CALIBRATION.names), "previous", optional=True),
         Read("ended", schemas.LINK_ENDED, tuple(schemas.LINK_ENDED.names), "long before"),
         Read("stitches", schemas.STITCHES, ("earlier_track_key",), "long before"),
+        Read("known_subjects", schemas.KNOWN_SUBJECTS, tuple(schemas.KNOWN_SUBJECTS.names), "previous", optional=True),
     ),
     writes=(
         schemas.LINK_DECISIONS,
@@ -286,6 +296,7 @@ LINK = Stage(
         schemas.CALIBRATION,
         schemas.LINK_ENDED,
         schemas.STITCHES,
+        schemas.KNOWN_SUBJECTS,
     ),
     run=_link,
     rows_as={"link_decisions": "clusters"},
@@ -294,12 +305,13 @@ LINK = Stage(
 
 LOOKS = Stage(
     name="looks",
-    version=1,
+    version=2,
     section="looks",
     reads=(
         Read("links", schemas.LINKS, ("cluster_id", "track_id")),
         Read("clusters", schemas.CLUSTERS, ("cluster_id", "num_images", "medoid_image_id", "center")),
         Read("states", schemas.LOOK_STATE, tuple(schemas.LOOK_STATE.names), "before"),
+        Read("taken_up", schemas.LOOK_STATE, tuple(schemas.LOOK_STATE.names), "taken up", optional=True),
     ),
     writes=(schemas.LOOKS, schemas.LOOK_STATE),
     run=_looks,
@@ -323,11 +335,12 @@ TRACKS = Stage(
 
 PUBLISH = Stage(
     name="publish",
-    version=1,
+    version=2,
     section=None,
     reads=(
         Read("decisions", schemas.LINK_DECISIONS, tuple(schemas.LINK_DECISIONS.names)),
         Read("happened", schemas.LINK_EVENTS, tuple(schemas.LINK_EVENTS.names)),
+        Read("stitches", schemas.STITCHES, tuple(schemas.STITCHES.names), "told later", optional=True),
         _NAMES,
     ),
     writes=(schemas.LINKS, schemas.EVENTS),
@@ -338,10 +351,10 @@ PUBLISH = Stage(
 
 TRACK_SUMMARY = Stage(
     name="track_summary",
-    version=3,
+    version=4,
     section="link",
     reads=(
-        Read("link_state", schemas.LINK_STATE, tuple(schemas.LINK_STATE.names)),
+        Read("link_state", schemas.LINK_STATE, ("track_key",)),
         Read("look_state", schemas.LOOK_STATE, tuple(schemas.LOOK_STATE.names)),
         Read("later_links", schemas.LINK_DECISIONS, ("track_key",), "after"),
         _NAMES,

@@ -25,6 +25,7 @@ from pipeline.stages.link_tables import (
     track_key_of,
 )
 from pipeline.stages.link_turnings import turnings
+from pipeline.stages.link_verdicts import known_subjects, taken_up
 
 if TYPE_CHECKING:
     from pipeline.compute.linking.decisions import Decisions
@@ -87,6 +88,7 @@ class LinkResult:
     calibration: pa.Table
     ended: pa.Table
     stitches: pa.Table
+    known_subjects: pa.Table
 
 
 @dataclass(frozen=True)
@@ -100,12 +102,14 @@ class Before:
         calibration: the ``calibration`` table of the date before; None on the first date.
         ended: ``(date, link_ended table)`` of the ``stitch_gap`` dates before, oldest first.
         stitches: ``(date, stitches table)`` of the same dates.
+        known_subjects: the table of the date before; None where verdicts speak of no image up to then.
     """
 
     states: Sequence[tuple[str, pa.Table]] = ()
     calibration: pa.Table | None = None
     ended: Sequence[tuple[str, pa.Table]] = ()
     stitches: Sequence[tuple[str, pa.Table]] = ()
+    known_subjects: pa.Table | None = None
 
     def closed(self) -> frozenset[str]:
         """Tracks that a later one has taken up."""
@@ -134,7 +138,7 @@ def link_date(
 
     Returns:
         Rows of this date's ``link_decisions`` (one per cluster), ``link_events``, ``link_state`` (one per track with a
-        cluster), ``calibration``, ``link_ended`` and ``stitches``.
+        cluster), ``calibration``, ``link_ended``, ``stitches`` and ``known_subjects``.
     """
     from pipeline.compute.linking.decisions import Rules, decide
     from pipeline.compute.linking.memory import Memory
@@ -179,6 +183,7 @@ def link_date(
         fold = Fold(birth, params.lag, state, open_tracks, ended, params.max_gap)
         given = (rules, params.stitch_probability, params.stitch_candidates)
         stitched, resolved, memory = stitches(fold, memory, *given)
+    stitched += taken_up(state, open_tracks.ids, known, before.known_subjects)
     taken = {row["earlier_track_key"] for row in stitched}
     ended_now = [j for j in _ended(open_tracks, decisions, params.max_gap) if open_tracks.ids[j] not in taken]
     happened = [*(_event(link) for link in links), *_doubts(links, params.doubtful), *resolved]
@@ -192,6 +197,7 @@ def link_date(
         calibration=calibration_table(calibration),
         ended=table(schemas.LINK_ENDED, [open_tracks.row(j) for j in ended_now]),
         stitches=table(schemas.STITCHES, stitched),
+        known_subjects=table(schemas.KNOWN_SUBJECTS, known_subjects(date, state, before.known_subjects)),
     )
 
 

@@ -74,11 +74,20 @@ def stitches(
     rows, events = [], []
     for i, j in enumerate(found.earlier.tolist()):
         if j >= 0:
-            kind = "stitched" if gaps[j] > fold.max_gap + 1 else "ambiguous-resolved"
-            figures = {"similarity": float(found.similarity[i]), "probability": float(found.probability[i])}
-            keys = {"track_key": newborn[i][0]["track_key"], "earlier_track_key": away[j][0]["track_key"]}
-            rows.append({**keys, "kind": kind, "gap_dates": int(gaps[j]), **figures})
-            events.append(_event(rows[-1], newborn[i][0]["last_cluster_id"]))
+            later, earlier = newborn[i][0], away[j][0]
+            row = {
+                "track_key": later["track_key"],
+                "earlier_track_key": earlier["track_key"],
+                "kind": "revival" if gaps[j] > fold.max_gap + 1 else "gap",
+                "previous_cluster_id": earlier["last_cluster_id"],
+                "last_date": max(earlier["bank_dates"]),
+                "first_date": later["first_date"],
+                "gap_dates": int(gaps[j]),
+                "similarity": float(found.similarity[i]),
+                "probability": float(found.probability[i]),
+            }
+            rows.append(row)
+            events.append(_event(row, later["last_cluster_id"]))
     return rows, events, found.memory
 
 
@@ -89,9 +98,10 @@ def _banked(rows: Sequence[Mapping[str, Any]]) -> list[tuple[Mapping[str, Any], 
 def _event(row: Mapping[str, Any], cluster_id: str) -> dict[str, Any]:
     return {
         "track_key": row["track_key"],
-        "kind": row["kind"],
+        "kind": "ambiguous-resolved",
         "cluster_id": cluster_id,
         "other_track_key": row["earlier_track_key"],
         "probability": row["probability"],
-        "evidence": f"not seen on {row['gap_dates'] - 1} dates before; similarity {row['similarity']:.3f}",
+        "evidence": f"it began on {row['first_date']}, not seen on {row['gap_dates'] - 1} dates before; "
+        f"similarity {row['similarity']:.3f}",
     }

@@ -47,6 +47,7 @@ class _History:
     places: list[int]
     dates: list[dt.date]
     image_ids: list[str]
+    num_images: int
     vectors: Doubles
     change_dates: list[dt.date]
 
@@ -75,8 +76,8 @@ def looks(
         date: ``YYYY-MM-DD``, later than every date in ``states``.
         links: ``cluster_id`` and ``track_id`` of every cluster of the date.
         clusters: ``cluster_id``, ``num_images``, ``medoid_image_id`` and ``center`` of the date's clusters.
-        states: ``(date, look_state table)`` of the dates before, oldest first, as far back as a track may be continued;
-            a track's newest row counts.
+        states: ``(date, look_state table)`` of the dates before, oldest first, as far back as a track may be continued,
+            before them those of the last dates of tracks that are taken up on this one; a track's newest row counts.
         params: the stage's parameters.
 
     Returns:
@@ -93,27 +94,29 @@ def looks(
     return _table(schemas.LOOKS, rows), _table(schemas.LOOK_STATE, after)
 
 
-def representatives(look_state: pa.Table) -> dict[str, pa.Array]:
-    """The images that stand for tracks: ``middle_image_id``, ``typical_image_id`` and ``unusual_image_id``.
+def summaries(look_state: pa.Table) -> Iterator[dict[str, Any]]:
+    """Of each row of ``schemas.LOOK_STATE`` what ``schemas.TRACK_SUMMARY`` says of the track up to then.
 
-    Args:
-        look_state: rows of ``schemas.LOOK_STATE``; of the looks kept, the one nearest to half of the track's dates, and
-            those nearest to and farthest from its mean are taken, the earliest of equals.
-
-    Returns:
-        Columns in the order of the rows.
+    The images that stand for it are of the looks kept: the one nearest to half of the track's dates, and those nearest
+    to and farthest from its mean, the earliest of equals.
     """
-    chosen = [_representatives(history) for _, history in _rows(look_state)]
-    names = ("middle_image_id", "typical_image_id", "unusual_image_id")
-    return {name: pa.array([one[k] for one in chosen], pa.string()) for k, name in enumerate(names)}
-
-
-def _representatives(history: _History) -> tuple[str, str, str]:
-    half = 0.5 * history.places[-1]
-    middle = int(np.argmin(np.abs(np.array(history.places) - half)))
-    near = history.vectors @ history.mean
-    typical, unusual = int(near.argmax()), int(near.argmin())
-    return history.image_ids[middle], history.image_ids[typical], history.image_ids[unusual]
+    for track, history in _rows(look_state):
+        half = 0.5 * history.places[-1]
+        near = history.vectors @ history.mean
+        images = history.image_ids
+        yield {
+            "track_id": track,
+            "first_date": history.dates[0],
+            "num_dates": history.places[-1] + 1,
+            "num_images": history.num_images,
+            "first_image_id": images[0],
+            "middle_image_id": images[int(np.argmin(np.abs(np.array(history.places) - half)))],
+            "last_image_id": images[-1],
+            "typical_image_id": images[int(near.argmax())],
+            "unusual_image_id": images[int(near.argmin())],
+            "drift": distance(history.vectors[0], history.vectors[-1]),
+            "change_dates": history.change_dates,
+        }
 
 
 def _looks_of(links: pa.Table, clusters: pa.Table) -> Iterator[tuple[str, _Look]]:
@@ -138,7 +141,7 @@ def _grown(old: _History | None, today: dt.date, look: _Look, params: LooksParam
     """The history with today's look."""
     vector = look.vector[None, :]
     if old is None:
-        return _History(look.vector, [0], [today], [look.image_id], vector, [])
+        return _History(look.vector, [0], [today], [look.image_id], look.num_images, vector, [])
     number = old.places[-1] + 2
     places = [*old.places, number - 1]
     chosen = kept(np.array(places), params.kept).tolist()
@@ -148,6 +151,7 @@ def _grown(old: _History | None, today: dt.date, look: _Look, params: LooksParam
         [places[k] for k in chosen],
         [dates[k] for k in chosen],
         [images[k] for k in chosen],
+        old.num_images + look.num_images,
         np.concatenate([old.vectors, vector])[chosen],
         old.change_dates,
     )

@@ -8,7 +8,7 @@ that derives from the key alone.  So ids derive from content until history says 
 
 import datetime
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,6 +19,7 @@ from pydantic import Field
 from pipeline import schemas
 from pipeline.compute.published_ids import published_id
 from pipeline.params import Params
+from pipeline.stages.stitched import NONE, Chains
 
 Counts = Mapping[tuple[str | None, str | None], int]
 """(published id before, key now) -> images; None where there is none."""
@@ -52,13 +53,16 @@ class Naming:
         registry: ``schemas.REGISTRY``.
         ids: Key -> id, of the keys that were weighed.
         renamed: Ids of tracks whose key is still there and has another id now.
+        elsewhere: Whether any of them has images on dates that did not change.
         aliases: Id -> what became of it.
-        churn: ``kept``, ``new``, ``merged``, ``split``, ``retired``, ``revived`` ids and ``images_kept``.
+        churn: ``kept``, ``new``, ``merged``, ``split``, ``retired``, ``revived`` ids, ``images_kept``, and
+            ``stitched``: tracks of linking that turned out to be the later part of another.
     """
 
     registry: pa.Table
     ids: dict[str, str]
     renamed: dict[str, str]
+    elsewhere: bool
     aliases: dict[str, Alias]
     churn: Counter[str] = field(default_factory=Counter)
 
@@ -71,12 +75,11 @@ class Naming:
         return pa.Table.from_pylist(rows, schema=schemas.ALIASES.empty().schema)
 
 
-def keyed(assignments: pa.Table, decisions: pa.Table) -> pa.Table:
-    """``image_id`` and ``track_key`` of one date's images that have a track."""
+def keyed(assignments: pa.Table, decisions: pa.Table, chains: Chains) -> pa.Table:
+    """``image_id`` and ``track_key`` of one date's images that have a track; the first key of those that are one."""
     rows = assignments.select(["image_id", "cluster_id"])
-    return rows.join(decisions.select(["cluster_id", "track_key"]), "cluster_id", join_type="inner").select(
-        ["image_id", "track_key"]
-    )
+    tracks = pa.table({"cluster_id": decisions["cluster_id"], "track_key": chains.rooted(decisions["track_key"])})
+    return rows.join(tracks, "cluster_id", join_type="inner").select(["image_id", "track_key"])
 
 
 def beside(before: pa.Table, now: pa.Table) -> pa.Table:
@@ -98,7 +101,7 @@ def tally(both: pa.Table) -> Counter[tuple[str | None, str | None]]:
     return Counter({(old, key): images for old, key, images in zip(*columns, strict=True)})
 
 
-def name(registry: pa.Table, moved: Counts, params: NamingParams) -> Naming:
+def name(registry: pa.Table, moved: Counts, params: NamingParams, chains: Chains = NONE) -> Naming:
     """Give every track its id.
 
     Cost and memory: those of the tracks on the dates that changed, and the registry, which has a row an id ever given
@@ -109,8 +112,9 @@ def name(registry: pa.Table, moved: Counts, params: NamingParams) -> Naming:
         moved: images of the dates that are not as they were published, by id before and key now.  All other images of
             a track are where its key says.
         params: the stage's parameters.
+        chains: keys that are one track; ``moved`` has the first of each.
     """
-    weighed = _Weighed.of(registry, moved)
+    weighed = _Weighed.of(registry, moved, chains)
     pairs = weighed.match(params.least_share)
     ids = dict(pairs)
     issued = _Issued(registry, set(pairs.values()))
@@ -120,10 +124,13 @@ def name(registry: pa.Table, moved: Counts, params: NamingParams) -> Naming:
     aliases = weighed.aliases(ids, {ids[key] for key in fresh}, revived)
     keep = pc.invert(pc.is_in(registry["track_id"], pa.array([*weighed.live, *ids.values()], pa.string())))
     untouched = registry.filter(keep)
-    rows = {one: (key, 0, True) for one, (key, _) in weighed.live.items()}
-    rows |= {one: (key, weighed.sizes[key], False) for key, one in ids.items()}
-    table = pa.concat_tables([untouched, _rows(rows)]).sort_by("track_id")
-    renamed = {one: ids[key] for one, (key, rest) in weighed.live.items() if rest and ids[key] != one}
+    rows = {one: _row(one, key, retired=True) for one, (key, _) in weighed.live.items()}
+    rows |= {one: _row(one, key, chains.later.get(key, ()), weighed.sizes[key]) for key, one in ids.items()}
+    written = pa.Table.from_pylist(list(rows.values()), schemas.REGISTRY.empty().schema)
+    table = pa.concat_tables([untouched, written]).sort_by("track_id")
+    now = {one: ids.get(chains.root.get(key, key), one) for one, (key, _) in weighed.live.items()}
+    renamed = {one: other for one, other in now.items() if other != one}
+    elsewhere = any(weighed.live[one][1] for one in renamed)
     kinds = Counter(alias.kind for alias in aliases.values())
     still = untouched.filter(pc.invert(untouched["retired"]))
     churn = Counter(
@@ -135,8 +142,9 @@ def name(registry: pa.Table, moved: Counts, params: NamingParams) -> Naming:
         revived=kinds["revived"],
         images_kept=(pc.sum(still["num_images"]).as_py() or 0)
         + sum(weighed.shared[one, key] for key, one in pairs.items()),
+        stitched=len(chains.moved(registry)[0]),
     )
-    return Naming(table, ids, renamed, aliases, churn)
+    return Naming(table, ids, renamed, elsewhere, aliases, churn)
 
 
 @dataclass
@@ -144,15 +152,17 @@ class _Weighed:
     """The ids and keys that a run's changes concern.
 
     ``live``: id -> its key, and its images on dates that did not change; ``shared``: (id, key) -> images that both
-    have; ``sizes``: key -> images; ``keys``: those that have a cluster now.
+    have; ``sizes``: key -> images; ``keys``: those that have a cluster now; ``later``: ids of tracks that have
+    turned out to be the later part of another, whose id they take: it is the older one.
     """
 
     live: dict[str, tuple[str, int]]
     shared: Counter[tuple[str, str]]
     sizes: Counter[str]
+    later: set[str]
 
     @classmethod
-    def of(cls, registry: pa.Table, moved: Counts) -> "_Weighed":
+    def of(cls, registry: pa.Table, moved: Counts, chains: Chains) -> "_Weighed":
         left, sizes, shared = Counter[str](), Counter[str](), Counter[tuple[str, str]]()
         for (old, key), images in moved.items():
             if old is not None:
@@ -163,17 +173,19 @@ class _Weighed:
                 shared[old, key] += images
         concerned = pc.or_(
             pc.is_in(registry["track_id"], pa.array(left, pa.string())),
-            pc.is_in(registry["track_key"], pa.array(sizes, pa.string())),
+            pc.is_in(chains.rooted(registry["track_key"]), pa.array(sizes, pa.string())),
         )
         live = {}
         for row in registry.filter(pc.and_(concerned, pc.invert(registry["retired"]))).to_pylist():
             # What is not on a changed date is where it was; of a run that was killed the figure may be a little off.
             rest = max(0, row["num_images"] - left[row["track_id"]])
+            key = chains.root.get(row["track_key"], row["track_key"])
             live[row["track_id"]] = (row["track_key"], rest)
             if rest:
-                shared[row["track_id"], row["track_key"]] += rest
-                sizes[row["track_key"]] += rest
-        return cls(live, Counter({pair: images for pair, images in shared.items() if pair[0] in live}), sizes)
+                shared[row["track_id"], key] += rest
+                sizes[key] += rest
+        found = Counter({pair: images for pair, images in shared.items() if pair[0] in live})
+        return cls(live, found, sizes, {one for one, (key, _) in live.items() if key in chains.root})
 
     @property
     def keys(self) -> set[str]:
@@ -190,7 +202,8 @@ class _Weighed:
         ids = sorted({one for one, _ in self.shared})
         keys = sorted({key for _, key in self.shared})
         row, column = {one: i for i, one in enumerate(ids)}, {key: j for j, key in enumerate(keys)}
-        pairs = sorted(self.shared)
+        older = {key for one, key in self.shared if one not in self.later}
+        pairs = sorted((one, key) for one, key in self.shared if one not in self.later or key not in older)
         places = ([row[one] for one, _ in pairs], [column[key] for _, key in pairs])
         table = coo_array(([self.shared[pair] for pair in pairs], places), shape=(len(ids), len(keys)))
         held = np.array([self.live[one][0] == key for one, key in pairs])
@@ -236,9 +249,8 @@ class _Issued:
             attempt += 1
 
 
-def _rows(rows: Mapping[str, tuple[str, int, bool]]) -> pa.Table:
-    named = [dict(zip(schemas.REGISTRY.names, (one, *row), strict=True)) for one, row in rows.items()]
-    return pa.Table.from_pylist(named, schema=schemas.REGISTRY.empty().schema)
+def _row(one: str, key: str, later: Sequence[str] = (), images: int = 0, *, retired: bool = False) -> dict[str, object]:
+    return {"track_id": one, "track_key": key, "later_keys": list(later), "num_images": images, "retired": retired}
 
 
 def changes(day: str, both: pa.Table, naming: Naming) -> pa.Table:

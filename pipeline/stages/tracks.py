@@ -50,7 +50,7 @@ def track_summary(
 
     Args:
         date: the partition, ``YYYY-MM-DD``.
-        link_state: the ``link_state`` rows of this date (every track that had a cluster on it).
+        link_state: the ``link_state`` rows of this date (every track that had a cluster on it); ``track_key`` is read.
         look_state: the ``look_state`` rows of this date, of the same tracks.
         later_links: the ``link_decisions`` of the dates of the collection after this one, ascending: the first
             ``max_gap + 1`` of them, or as many as there are.
@@ -58,20 +58,17 @@ def track_summary(
         names: of the tracks.
 
     Returns:
-        One row per track of this date that no later link continues; ``ended`` once ``max_gap + 1`` later dates exist.
+        One row per track of this date that no later link continues, and that is not taken up later; ``ended`` once
+        ``max_gap + 1`` later dates exist.
     """
-    from pipeline.stages.looks import representatives
+    from pipeline.stages.looks import summaries
 
     horizon = list(later_links)[: max_gap + 1]
     later = pa.chunked_array([chunk for links in horizon for chunk in links["track_key"].chunks], pa.string())
-    rows = link_state.filter(pc.invert(pc.is_in(link_state["track_key"], value_set=later)))
-    rows = rows.append_column("track_id", names.of(rows["track_key"]))
-    shown = look_state.take(pc.index_in(rows["track_id"], look_state["track_id"].combine_chunks()))
-    for name, column in representatives(shown).items():
-        rows = rows.append_column(name, column)
+    keys = link_state["track_key"]
+    last = keys.filter(pc.invert(pc.or_(pc.is_in(keys, value_set=later), names.taken_up(keys))))
+    shown = look_state.filter(pc.is_in(look_state["track_id"], value_set=names.of(last).combine_chunks()))
     state = "ended" if len(horizon) > max_gap else "open"
-    rows = rows.append_column("last_date", pa.array([datetime.date.fromisoformat(date)] * rows.num_rows, pa.date32()))
-    rows = rows.append_column("state", pa.array([state] * rows.num_rows, pa.string()))
-    rows = rows.append_column("change_dates", shown["change_dates"])
-    schema = schemas.TRACK_SUMMARY.empty().schema
-    return rows.select(schemas.TRACK_SUMMARY.names).cast(schema).sort_by("track_id")
+    same = {"last_date": datetime.date.fromisoformat(date), "state": state}
+    rows = [{**row, **same} for row in summaries(shown)]
+    return pa.Table.from_pylist(rows, schemas.TRACK_SUMMARY.empty().schema).sort_by("track_id")

@@ -94,7 +94,7 @@ def linked(days: Sequence[Day], said: Said) -> Found:
     states, ends, sewn = [], [], []
     links, shown, tracks = [], [], []
     every: dict[str, list[dict[str, object]]] = {}
-    calibration = None
+    calibration = spoken_of = None
     for t, day in enumerate(days):
         date, ids = date_of(t, day), image_ids(day, t)
         images = {"image_id": ids, "uri": ids, "region": pa.nulls(len(ids), pa.int32())}
@@ -102,12 +102,12 @@ def linked(days: Sequence[Day], said: Said) -> Found:
         assigned, clusters, looks = clustered(day, t, rules)
         known = of_clusters(rules, assigned)
         reach, kept = PARAMS.max_gap + 1, PARAMS.stitch_gap
-        before = Before(states[-reach:], calibration, ends[-kept:], sewn[-kept:])
+        before = Before(states[-reach:], calibration, ends[-kept:], sewn[-kept:], spoken_of)
         result = link_date(date, clusters, looks, before, PARAMS, known=known)
         states.append((date, result.link_state))
         ends.append((date, result.ended))
         sewn.append((date, result.stitches))
-        calibration = result.calibration
+        calibration, spoken_of = result.calibration, result.known_subjects
         named = [name.replace("track_key", "track_id") for name in result.links.column_names]
         rows = result.links.rename_columns(named)
         links.append(rows.select(LINKED).append_column("date", pa.array([date] * rows.num_rows, pa.string())))

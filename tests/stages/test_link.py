@@ -76,6 +76,7 @@ def fold(dates: list[Date], params: LinkParams | None = None, prefix: str = "") 
             (schemas.CALIBRATION, result.calibration),
             (schemas.LINK_ENDED, result.ended),
             (schemas.STITCHES, result.stitches),
+            (schemas.KNOWN_SUBJECTS, result.known_subjects),
         ):
             table.check(rows)
         assert result.links["cluster_id"].to_pylist() == clusters["cluster_id"].to_pylist()
@@ -90,7 +91,8 @@ def before(results: list[LinkResult], params: LinkParams) -> Before:
     states = [(date, one.link_state) for date, one in days][-(params.max_gap + 1) :]
     far = days[-params.stitch_gap :]
     ended, stitches = [(date, one.ended) for date, one in far], [(date, one.stitches) for date, one in far]
-    return Before(states, results[-1].calibration if results else None, ended, stitches)
+    newest = (results[-1].calibration, results[-1].known_subjects) if results else (None, None)
+    return Before(states, newest[0], ended, stitches, newest[1])
 
 
 def names_of_tracks(results: list[LinkResult]) -> dict[str, str]:
@@ -153,8 +155,9 @@ def test_a_track_that_ended_is_stitched_to_the_one_that_comes_back() -> None:
     assert [result.stitches.num_rows for result in results] == [0] * 12 + [1, 0]
     (row,) = results[12].stitches.to_pylist()
     assert (row["track_key"], row["earlier_track_key"]) == (track_key_of("c010"), track_key_of("c000"))
-    assert (row["kind"], row["gap_dates"]) == ("stitched", 7)
-    assert events(results[12], "stitched") == ["c012"]
+    assert (row["kind"], row["gap_dates"], row["previous_cluster_id"]) == ("revival", 7, "c003")
+    assert (row["last_date"].isoformat(), row["first_date"].isoformat()) == (day(3), day(10))
+    assert events(results[12], "ambiguous-resolved") == ["c012"]
     assert (
         results[12].stitches
         == link_date(day(12), *tables(dates[12], 12), before(results[:12], params), params).stitches
@@ -170,7 +173,7 @@ def test_a_track_that_was_taken_up_is_closed() -> None:
     results = fold(dates[:7], params)
     key = track_key_of("c000")
     taken = schemas.STITCHES.empty().schema
-    row = {"track_key": "x", "earlier_track_key": key, "kind": "stitched", "gap_dates": 3}
+    row = {"track_key": "x", "earlier_track_key": key, "kind": "gap", "gap_dates": 3, "previous_cluster_id": "c003"}
     closed = pa.Table.from_pylist([{**row, "similarity": 0.9, "probability": 0.9}], schema=taken)
     given = before(results, params)
     given = Before(given.states, given.calibration, given.ended, [(day(6), closed)])

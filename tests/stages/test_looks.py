@@ -8,7 +8,7 @@ import pytest
 
 from pipeline import schemas
 from pipeline.schemas import vector_type
-from pipeline.stages.looks import LooksParams, looks, representatives
+from pipeline.stages.looks import LooksParams, looks, summaries
 
 A, B, C = np.eye(4, dtype=np.float32)[:3]
 DAY = dt.date(2024, 1, 1)
@@ -98,11 +98,13 @@ def test_what_stands_for_a_track() -> None:
     (row,) = pa.Table.from_pylist(state, schema=schemas.LOOK_STATE.empty().schema).select(["mean"]).to_pylist()
     assert row["mean"] == pytest.approx([(3 + np.sqrt(0.5)) / 5, np.sqrt(0.5) / 5, 0.2, 0])
     table = pa.Table.from_pylist(state, schema=schemas.LOOK_STATE.empty().schema)
-    images = {name: column.to_pylist() for name, column in representatives(table).items()}
+    (found,) = summaries(table)
     # A is nearest to the mean (.741; A + B in direction: .624), the first of the three; C farthest.
-    assert images == {"middle_image_id": ["T20"], "typical_image_id": ["T00"], "unusual_image_id": ["T20"]}
+    named = {"first": "T00", "middle": "T20", "last": "T40", "typical": "T00", "unusual": "T20"}
+    assert {name: found[f"{name}_image_id"] for name in named} == named
+    assert (found["first_date"], found["num_dates"], found["num_images"], found["drift"]) == (day(0), 5, 5, 0)
 
 
 def test_a_date_without_clusters() -> None:
     assert fold({0: []})[0] == []
-    assert representatives(schemas.LOOK_STATE.empty())["typical_image_id"].to_pylist() == []
+    assert list(summaries(schemas.LOOK_STATE.empty())) == []

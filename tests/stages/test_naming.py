@@ -192,20 +192,28 @@ def test_the_order_of_what_is_counted_carries_no_information(first: State, secon
 
 
 def test_tables_are_published_with_ids_in_place_of_keys() -> None:
-    registry = pa.table({"track_id": ["A", "B", "C"], "track_key": ["k", "m", "m"], "retired": [False, True, False]})
+    columns = ("track_id", "track_key", "later_keys", "num_images", "retired")
+    given = (("A", "k", ["r"], 1, False), ("B", "m", [], 0, True), ("C", "m", [], 1, False), ("D", "r", [], 0, True))
+    rows = [dict(zip(columns, row, strict=True)) for row in given]
+    registry = pa.Table.from_pylist(rows, schemas.REGISTRY.empty().schema)
     rows = pa.table(
         {
-            "track_key": ["m", "k"],
-            "kind": ["birth", "split"],
-            "cluster_id": ["c", "d"],
-            "other_track_key": [None, "unheard of"],
-            "probability": [1.0, 0.5],
-            "evidence": ["", ""],
+            "track_key": ["m", "k", "r"],
+            "kind": ["birth", "split", "ambiguous-resolved"],
+            "cluster_id": ["c", "d", "e"],
+            "other_track_key": [None, "unheard of", "k"],
+            "probability": [1.0, 0.5, 0.9],
+            "evidence": ["", "", ""],
         }
     )
-    found = schemas.EVENTS.check(publish(schemas.EVENTS, rows, Names(registry)))
-    assert found["track_id"].to_pylist() == ["A", "C"]
-    assert found["other_track_id"].to_pylist() == [published_id("unheard of"), None]
+    names = Names(registry)
+    found = schemas.EVENTS.check(publish(schemas.EVENTS, rows, names))
+    assert list(zip(found["track_id"].to_pylist(), found["other_track_id"].to_pylist(), strict=True)) == [
+        ("A", None),  # r is the later part of k: they are one
+        ("A", published_id("unheard of")),
+        ("C", None),
+    ]
+    assert names.taken_up(pa.chunked_array([["k", "m", "r"]])).to_pylist() == [True, False, False]
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0])
