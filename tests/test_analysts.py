@@ -101,6 +101,8 @@ def test_pairs_are_asked_about_and_answers_hold(collection: Collection, tmp_path
     workspace, file = tmp_path / "ws", tmp_path / "review.csv"
     settings = ("cluster.method=agglomerative", "cluster.num_clusters=6")
     run_local(collection.root, workspace, *settings)
+    with pytest.raises(UserError, match=r"expected .csv or .parquet"):
+        command("review", "-w", workspace, "--out", tmp_path / "review.json")
     command("review", "-w", workspace, "--out", file, "--pairs", 5)
     rows = pl.read_csv(file, infer_schema=False)
     assert 1 <= rows.height <= 5

@@ -17,6 +17,9 @@ from pipeline.runtime.verdicts import put_verdicts, read_verdicts
 from pipeline.stages.constraints import of_clusters
 from pipeline.stages.review import LINKED, SHOWN, questions
 
+READ_BACK = (".csv", ".parquet")
+"""Endings of tables that are exported to be filled in."""
+
 
 def doubtful_pairs(context: Context, most: int) -> pa.Table:
     """The most informative questions (``QUESTIONS``) with ``uri`` and ``other_uri``, the best first.
@@ -36,7 +39,7 @@ def doubtful_pairs(context: Context, most: int) -> pa.Table:
     )
     found = questions(links, read_dates(context, schemas.CLUSTERS, SHOWN, asked), known).slice(0, most)
     uris = uris_of(context, {*found["date"].to_pylist(), *found["other_date"].to_pylist()})
-    for name in ("other_uri", "uri"):
+    for name in ("uri", "other_uri"):
         place = found.column_names.index("date")
         images = found[name.replace("uri", "image_id")].to_pylist()
         found = found.add_column(place, name, pa.array([uris[image] for image in images], pa.string()))
@@ -57,8 +60,11 @@ def export_questions(context: Context, most: int, file: Path) -> pa.Table:
     """Write the questions as a table and, beside it, as a picture; returns the table.
 
     Raises:
-        UserError: the files cannot be written, or the table is there already: somebody may be filling it in.
+        UserError: the files cannot be written, answers cannot be read back from such a table, or it is there already:
+            somebody may be filling it in.
     """
+    if file.suffix not in READ_BACK:
+        raise UserError(f"--out {file}: expected {' or '.join(READ_BACK)}: from these answers are read back")
     if file.exists():
         raise UserError(f"--out {file}: there is such a file already; give another, or read it with --answers first")
     found = doubtful_pairs(context, most)

@@ -31,10 +31,6 @@ if TYPE_CHECKING:
     from pipeline.compute.linking.decisions import Decisions
 
 
-STITCHING = "stitching_"
-"""Prefix of stitching's own parameters in ``calibration``."""
-
-
 class LinkParams(Params):
     """Parameters of linking."""
 
@@ -149,11 +145,10 @@ def link_date(
     open_tracks = OpenTracks.read(before.states, closed)
     looks = Looks(found.looks, found.starts, open_tracks.bank, open_tracks.starts)
     similarity = looks.similarity()
-    memories = calibration_rows(before.calibration)
     rules = Rules(params.false_link_rate, params.candidates, params.allow == "many_to_one", params.least_probability)
     known = known or {}
     asked = demands(known, found.ids, [set(row["subjects"]) for row in open_tracks.rows])
-    memory = Memory.read(_of(memories, ""))
+    memory = Memory.read(calibration_rows(before.calibration))
     parts = Parts.of(asked.impose(similarity), looks, memory.usual_level)
     imposed = asked.of(parts.cluster).impose(parts.similarity(looks))
     decisions, own = parts.whole(decide(imposed, open_tracks.gaps, memory, rules))
@@ -176,7 +171,7 @@ def link_date(
     ]
     stitched: list[dict[str, Any]] = []
     resolved: list[dict[str, Any]] = []
-    memory = Memory.read(_of(memories, STITCHING))
+    memory = Memory.read(calibration_rows(before.calibration, stitching=True))
     if params.stitch_candidates and params.lag <= len(before.states):
         birth = before.states[-params.lag][0] if params.lag else date
         ended = OpenTracks.read(before.ended, closed)
@@ -189,12 +184,11 @@ def link_date(
     happened = [*(_event(link) for link in links), *_doubts(links, params.doubtful), *resolved]
     happened += [_end(open_tracks, j, params.max_gap) for j in ended_now]
     happened += turnings(found, open_tracks, similarity, decisions.track)
-    calibration = [*decisions.memory.rows(), *((g, STITCHING + name, x) for g, name, x in memory.rows())]
     return LinkResult(
         links=table(schemas.LINK_DECISIONS, links),
         events=table(schemas.LINK_EVENTS, happened),
         link_state=table(schemas.LINK_STATE, state),
-        calibration=calibration_table(calibration),
+        calibration=calibration_table(decisions.memory.rows(), memory.rows()),
         ended=table(schemas.LINK_ENDED, [open_tracks.row(j) for j in ended_now]),
         stitches=table(schemas.STITCHES, stitched),
         known_subjects=table(schemas.KNOWN_SUBJECTS, known_subjects(date, state, before.known_subjects)),
@@ -209,12 +203,6 @@ def _obeying(decisions: "Decisions", asked: Demands, similarity: Floats) -> "Dec
         if j >= 0:
             seen[i] = similarity[i, j]
     return replace(decisions, track=track, probability=probability, similarity=seen)
-
-
-def _of(rows: Sequence[tuple[int, str, float]], prefix: str) -> list[tuple[int, str, float]]:
-    """The calibration of linking (no prefix) or of stitching."""
-    mine = [(gap, name, x) for gap, name, x in rows if name.startswith(STITCHING) == bool(prefix)]
-    return [(gap, name.removeprefix(prefix), x) for gap, name, x in mine]
 
 
 def _link(date: str, i: int, found: DateClusters, tracks: OpenTracks, decisions: "Decisions") -> dict[str, Any]:

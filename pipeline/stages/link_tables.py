@@ -22,6 +22,9 @@ Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 
+STITCHING = "stitching_"
+"""Prefix of stitching's own parameters in ``calibration``."""
+
 _CROCKFORD = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", b"0123456789ABCDEFGHJKMNPQRSTVWXYZ")
 
 
@@ -147,16 +150,22 @@ def table(declared: Table, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
     return built.sort_by([(name, "ascending") for name in declared.key])
 
 
-def calibration_rows(calibration: pa.Table | None) -> list[tuple[int, str, float]]:
-    """(gap_bin, parameter, value) of each row; none before the first date."""
+Numbers = Sequence[tuple[int, str, float]]
+"""(gap_bin, parameter, value) of a score model."""
+
+
+def calibration_rows(calibration: pa.Table | None, *, stitching: bool = False) -> Numbers:
+    """The numbers of linking's model, or of stitching's; none before the first date."""
     if calibration is None:
         return []
     columns = (calibration[name].to_pylist() for name in ("gap_bin", "parameter", "value"))
-    return list(zip(*columns, strict=True))
+    mine = [row for row in zip(*columns, strict=True) if row[1].startswith(STITCHING) == stitching]
+    return [(gap, name.removeprefix(STITCHING), value) for gap, name, value in mine]
 
 
-def calibration_table(rows: Sequence[tuple[int, str, float]]) -> pa.Table:
+def calibration_table(linking: Numbers, stitching: Numbers) -> pa.Table:
     """The inverse of :func:`calibration_rows`, sorted by the key."""
+    rows = [*linking, *((gap, STITCHING + name, value) for gap, name, value in stitching)]
     named = [dict(zip(("gap_bin", "parameter", "value"), row, strict=True)) for row in rows]
     return table(schemas.CALIBRATION, named)
 

@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import fsspec
 import numpy as np
 import pyarrow as pa
 
@@ -35,6 +36,10 @@ class Fed:
 
     overrides: tuple[str, ...] = ()
     uri: str = field(default_factory=lambda: f"memory://fed{next(_NUMBER)}")
+
+    def forget(self) -> None:
+        """Let go of it: the more there is in memory, the longer it takes to list."""
+        fsspec.filesystem("memory").rm(self.uri, recursive=True)
 
     def context(self) -> Context:
         given = ("cluster.method=agglomerative", "cluster.similarity=0.7", *self.overrides)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pipeline import schemas
 from pipeline.compute.published_ids import published_id
 from pipeline.schemas import vector_type
+from pipeline.stages.find import last_states, matches
 from pipeline.stages.link import Before, LinkParams, LinkResult, link_date
 from pipeline.stages.link_tables import track_key_of
 from pipeline.stages.looks import LooksParams, looks
@@ -162,6 +163,11 @@ def test_a_track_that_ended_is_stitched_to_the_one_that_comes_back() -> None:
         results[12].stitches
         == link_date(day(12), *tables(dates[12], 12), before(results[:12], params), params).stitches
     )
+    states = last_states((day(t), one.link_state) for t, one in reversed(list(enumerate(results))))
+    look = seen("c", 20, shots=1)["c"]
+    unit = (look / np.linalg.norm(look)).astype(np.float32)
+    ((best, *_),) = matches(unit, states, results[-1].calibration, 5)
+    assert best.track_key in (track_key_of("c000"), track_key_of("c010"))
     never = LinkParams(max_gap=2, lag=2, stitch_candidates=0)
     assert not link_date(day(12), *tables(dates[12], 12), before(results[:12], params), never).stitches.num_rows
 
