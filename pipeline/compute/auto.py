@@ -6,8 +6,8 @@ and cuts out the branches that :mod:`pipeline.compute.isolation` takes for sever
 A subject that is turned, or moves, lies along a curve: its ends are farther apart than two subjects are, and averages
 cut it in pieces.  Single linkage follows a curve, and chains where subjects touch.  So the same model is asked of the
 date's single-linkage tree too, and a branch that is isolated there joins the clusters that lie in it with all their
-images; never more than that, and only on dates where most images are in company: among images that stand alone,
-chains of look-alikes are what single linkage is known for.
+images; never more than that, and only on dates where most images are in company.  Among images that stand alone, chains
+of look-alikes are what single linkage is known for: where its tree alone says company, no branch may hold most images.
 """
 
 import numpy as np
@@ -17,14 +17,14 @@ from scipy.cluster.hierarchy import linkage
 from pipeline.compute.agglomerative import condensed_distances
 from pipeline.compute.dendrogram import grow_tree
 from pipeline.compute.graphs import union_edges
-from pipeline.compute.isolation import MAJORITY, isolated_branches
+from pipeline.compute.isolation import MAJORITY, SHORTEST_GAP, isolated_branches
 from pipeline.compute.task import ClusteringTask
 from pipeline.compute.trees import labels_of
 
 Int64s = npt.NDArray[np.int64]
 
-MOST_FOLLOWED = 2048
-"""Distinct images up to which curves are followed: a single-linkage tree is as deep as it is long, and slow to read."""
+_ALL_PAIRS = 2048
+"""Distinct images up to which the single-linkage tree is of all pairs; above, of the neighbour graph."""
 
 
 def auto(task: ClusteringTask) -> Int64s:
@@ -33,11 +33,17 @@ def auto(task: ClusteringTask) -> Int64s:
     if len(points) == 1:
         return group
     sizes = np.bincount(group, minlength=len(points))
-    tree = grow_tree(points, sizes, union_edges(task.neighbors, group), task.search)
-    labels = labels_of(tree, isolated_branches(tree))
-    if len(points) <= MOST_FOLLOWED and _share_in_company(labels) >= MAJORITY:
+    edges = union_edges(task.neighbors, group)
+    tree = grow_tree(points, sizes, edges, task.search)
+    if len(points) <= _ALL_PAIRS:
         curves = linkage(condensed_distances(points, unit=task.unit), "single")
-        labels = join_within(labels, labels_of(curves, isolated_branches(curves)))
+    else:
+        curves = grow_tree(points, sizes, edges, task.search, "single")
+    labels = labels_of(tree, isolated_branches(tree))
+    wider = labels_of(curves, isolated_branches(curves, SHORTEST_GAP))
+    chained = np.bincount(wider).max() > MAJORITY * len(points)
+    if _share_in_company(labels) >= MAJORITY or (not chained and _share_in_company(wider) >= MAJORITY):
+        labels = join_within(labels, wider)
     return labels[group]
 
 

@@ -12,6 +12,8 @@ Int64s = npt.NDArray[np.int64]
 Float32s = npt.NDArray[np.float32]
 Float64s = npt.NDArray[np.float64]
 
+_NEAREST = 1e-3
+"""Cosine distances below count as this, as in ``isolation``: near-identical images would lose all other neighbours."""
 _WHISPERS_AT_MOST = 5_000_000
 """Edges up to which they go to dlib, as Python objects: about a gigabyte."""
 
@@ -19,7 +21,7 @@ _WHISPERS_AT_MOST = 5_000_000
 def leiden(task: ClusteringTask) -> Int64s:
     """Label each row (n,) by the Leiden algorithm (Traag et al., 2019) on modularity at ``resolution``.
 
-    Edges weigh their similarity, those below ``similarity`` (0 unless given) are left out.
+    Edges weigh as :func:`affinity_graph` says; those below ``similarity`` are left out.
 
     Raises:
         UserError: igraph or leidenalg is not installed.
@@ -32,8 +34,8 @@ def leiden(task: ClusteringTask) -> Int64s:
             "cluster.method leiden needs the packages igraph and leidenalg (GPL), which are not installed\n"
             "install imagetracks[leiden], or choose another method"
         ) from None
-    points, group, edges, weights = mutual_graph(task, asked(task, 0.0))
-    graph = igraph.Graph(n=len(points), edges=edges, edge_attrs={"weight": weights})
+    group, edges, weights = affinity_graph(task)
+    graph = igraph.Graph(n=int(group.max()) + 1, edges=edges, edge_attrs={"weight": weights})
     found = leidenalg.find_partition(
         graph,
         leidenalg.RBConfigurationVertexPartition,
@@ -90,6 +92,24 @@ def mean_similarities(tree: Float64s, points: Float32s) -> Float64s:
         size = tree[line, 3]
         found[line] = 1.0 - (size * squares[count + line] - both @ both) / (size * (size - 1.0))
     return found
+
+
+def affinity_graph(task: ClusteringTask) -> tuple[Int64s, Int64s, Float64s]:
+    """Each row's point, and the mutual edges (m, 2) of at least ``similarity``, -1 unless given, with what they weigh.
+
+    Weights exp(-d^2 / (r s)), d the distance of the edge's ends and r, s the distances of each to its nearest: the
+    local scaling of Zelnik-Manor and Perona (2004).  Of similarities themselves those between two subjects are
+    hardly smaller than those within one, where all images of a date are alike; and communities get lost in the many.
+    """
+    _, group = task.points()
+    edges, found = mutual_edges(task.neighbors, task.similarities, group)
+    squares = np.maximum(2.0 * (1.0 - found.astype(np.float64)), 2.0 * _NEAREST)
+    nearest = np.full(int(group.max()) + 1, np.inf)
+    for end in edges.T:
+        np.minimum.at(nearest, end, squares)
+    weights = np.exp(-squares / np.sqrt(nearest[edges[:, 0]] * nearest[edges[:, 1]]))
+    kept = found >= asked(task, -1.0) - FLOAT_SLACK
+    return group, edges[kept], weights[kept]
 
 
 def asked(task: ClusteringTask, otherwise: float) -> float:

@@ -10,7 +10,7 @@ from scipy.spatial.distance import squareform
 
 from pipeline.compute.agglomerative import condensed_distances
 from pipeline.compute.clustering import canonical_labels
-from pipeline.compute.communities import asked, mean_similarities, mutual_graph
+from pipeline.compute.communities import affinity_graph, asked, mean_similarities, mutual_graph
 from pipeline.compute.cuts import joining_height, joining_line, top_height, whole_branches
 from pipeline.compute.density import graph_distances, takes_all_pairs
 from pipeline.compute.projection import unit_rows
@@ -52,7 +52,7 @@ class Pulled:
 
     Attributes:
         first: Of the first row: to its own cluster and to the second's.  Similarities to the center (kmeans), or sums
-            of the similarities of the edges into the cluster, itself left out.
+            of what the edges into the cluster weigh, itself left out.
         second: Of the second row, likewise: to its own and to the first's.
         expected: What of ``first`` and ``second`` degrees let expect by chance (leiden).
         gain: What modularity gains if the two clusters are joined (leiden); None where they are one.
@@ -195,10 +195,10 @@ def _chinese_whispers(pair: _Pair) -> Pulled:
 
 def _leiden(pair: _Pair) -> Pulled:
     """Modularity (Reichardt and Bornholdt, 2006): edges into a community against those that degrees let expect."""
-    points, group, edges, weights = mutual_graph(pair.task, asked(pair.task, 0.0))
-    wide, of_point = weights.astype(np.float64), _of_points(pair.labels, group)
-    degrees = np.bincount(edges.reshape(-1), np.repeat(wide, 2), len(points))
-    total, volumes = max(float(wide.sum()), _LEAST), np.bincount(of_point, degrees)
+    group, edges, weights = affinity_graph(pair.task)
+    of_point = _of_points(pair.labels, group)
+    degrees = np.bincount(edges.reshape(-1), np.repeat(weights, 2), len(of_point))
+    total, volumes = max(float(weights.sum()), _LEAST), np.bincount(of_point, degrees)
     per_edge = pair.task.settings.resolution / (2.0 * total)
     first, second = group[list(pair.rows)].tolist()
 
@@ -211,11 +211,11 @@ def _leiden(pair: _Pair) -> Pulled:
     a, b = sorted((of_point[first], of_point[second]))
     if a == b:
         return Pulled(*into, expected)
-    across = float(wide[(np.sort(of_point[edges], axis=1) == (a, b)).all(axis=1)].sum())
+    across = float(weights[(np.sort(of_point[edges], axis=1) == (a, b)).all(axis=1)].sum())
     return Pulled(*into, expected, float((across - per_edge * volumes[a] * volumes[b]) / total))
 
 
-def _edges_into(pair: _Pair, group: Int64s, edges: Int64s, weights: npt.NDArray[np.float32]) -> tuple[Two, Two]:
+def _edges_into(pair: _Pair, group: Int64s, edges: Int64s, weights: npt.NDArray[np.floating]) -> tuple[Two, Two]:
     """The weight of each row's edges into its own cluster and into the other's."""
     of_point = _of_points(pair.labels, group)
     first, second = group[list(pair.rows)].tolist()

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from pipeline.compute.graphs import distinct_pairs, union_edges
 from pipeline.compute.knn import Search, neighbor_graph
 from pipeline.compute.task import Linkage
-from pipeline.compute.trees import single_linkage, sizes_below
+from pipeline.compute.trees import labels_of, single_linkage, sizes_below
 
 Int64s = npt.NDArray[np.int64]
 Float32s = npt.NDArray[np.float32]
@@ -96,6 +96,14 @@ class _Clusters:
         for values in (self.sums, self.sizes, self.halves):
             values[left] += values[right]
 
+    def gather(self, group: Int64s) -> None:
+        """Unite all clusters of each group (c,)."""
+        shape = (int(group.max()) + 1, self.sums.shape[1])
+        sums, sizes, halves = np.zeros(shape), np.zeros(shape[0]), np.zeros(shape[0])
+        for total, values in ((sums, self.sums), (sizes, self.sizes), (halves, self.halves)):
+            np.add.at(total, group, values)
+        self.sums, self.sizes, self.halves = sums, sizes, halves
+
     def keep(self, kept: Int64s) -> None:
         """Forget the others."""
         self.sums, self.sizes, self.halves = self.sums[kept], self.sizes[kept], self.halves[kept]
@@ -136,21 +144,13 @@ def grow_tree(points: Float32s, sizes: Int64s, edges: Int64s, search: Search, li
 
 
 def _merge_forest(clusters: _Clusters, edges: Int64s, merges: _Merges) -> Int64s:
-    """Merge along the graph's minimum spanning tree; no edge is left."""
-    count = len(clusters.sums)
-    lines = single_linkage(count, edges, 1.0 - clusters.closeness(edges))
-    lines = lines[np.isfinite(lines[:, 2])]
-    where = list(range(count))  # of each number in the tree, the place of its sum
-    for left, right, height, _ in lines.tolist():
-        into, gone = where[int(left)], where[int(right)]
-        clusters.unite(np.array([into]), np.array([gone]))
-        numbers = np.array([[int(left)], [int(right)]])
-        merges.numbers[into] = merges.add(numbers[0], numbers[1], np.array([height]))[0]
-        where.append(into)
-        where[int(left)] = where[int(right)] = -1
-    kept = np.array(sorted(place for place in where if place >= 0), dtype=np.int64)
-    clusters.keep(kept)
-    merges.numbers = merges.numbers[kept]
+    """Merge points along the graph's minimum spanning tree; no edge is left."""
+    lines = single_linkage(len(clusters.sums), edges, 1.0 - clusters.closeness(edges))
+    joined = np.isfinite(lines[:, 2])  # those that are not come last: numbers are as in ``merges``
+    left, right = lines[joined, :2].astype(np.int64).T
+    merges.add(left, right, lines[joined, 2])
+    merges.numbers, group = np.unique(labels_of(lines, joined), return_inverse=True)
+    clusters.gather(group)
     return np.zeros((0, 2), dtype=np.int64)
 
 

@@ -56,10 +56,10 @@ def hdbscan(task: ClusteringTask) -> Int64s:
     smallest = max(2, settings.min_cluster_size)
     if smallest > len(points):
         return np.full(len(group), -1, dtype=np.int64)
-    _, data, metric = _distances(task, points)
-    if metric == "precomputed":
-        data = _in_one_piece(data)
     least = min(settings.min_samples, len(points) - 1)
+    _, data, metric = _distances(task, points)
+    if metric == "precomputed":  # there scikit-learn does not count the point itself
+        data, least = _in_one_piece(data), max(least - 1, 1)
     found = HDBSCAN(min_cluster_size=smallest, min_samples=least, metric=metric, copy=True)
     return np.asarray(found.fit_predict(data)[group], dtype=np.int64)
 
@@ -86,13 +86,14 @@ def graph_distances(task: ClusteringTask, points: Float32s) -> tuple[Int64s, Flo
 def _distances(task: ClusteringTask, points: Float32s) -> tuple[float, Any, str]:
     """The reach, and what scikit-learn is to read with which metric: the points, or the graph's distances."""
     settings = task.settings
-    within = reach(settings)
+    cosine = settings.metric == "cosine"
+    # Half the squared distance is the cosine distance, and scikit-learn is faster with lengths.
+    within = float(np.sqrt(2.0 * reach(settings))) if cosine else reach(settings)
     if takes_all_pairs(settings, len(points)):
-        if settings.metric != "cosine":
-            return within, points, settings.metric
-        # Half the squared distance is the cosine distance, and scikit-learn is faster with lengths.
-        return float(np.sqrt(2.0 * within)), points, "euclidean"
+        return within, points, "euclidean" if cosine else settings.metric
     edges, distance = graph_distances(task, points)
+    if cosine:
+        distance = np.sqrt(2.0 * distance)
     both = np.concatenate([edges, edges[:, ::-1]])
     matrix = csr_array((np.tile(distance, 2), (both[:, 0], both[:, 1])), (len(points), len(points)))
     matrix.sort_indices()

@@ -64,16 +64,21 @@ _FLOOR = 1e-3
 """Cosine distances below (angles under 2.6 degrees) are not told apart: file formats move vectors by as much."""
 _LONGEST_GAP = 6.0
 """Gaps are counted up to this (400 times): near-identical images are no stronger evidence than alike ones."""
-_SHORTEST_GAP = 0.02
-"""Keeps the logarithm of a gap finite; ties have a gap of 0."""
+ISOLATED_GAP = float(np.exp(np.log(_GAP) - 2.33 * _GAP_SPREAD))
+"""A branch with a shorter gap is not isolated, whatever the fit: the hundredth of isolated ones that is least so.  The
+two halves of a large cloud are apart by nearly as much (0.18), and less ordinary the larger the cloud is."""
+SHORTEST_GAP = 0.02
+"""The same for trees whose heights rise slowly even between subjects (single linkage); keeps logarithms finite.  The
+gaps along a path add up to 8 at most, so no path has more than 400 lines that may be chosen, however deep the tree is.
+"""
 
 
 @dataclass(frozen=True)
 class _Lines:
     """The tree's n - 1 lines, from the bottom; the last is the root, which has no gap and is never chosen.
 
-    ``children`` (n - 1, 2) are lines, or n - 1, the number of a place that is always 0, for points.  ``waves`` are the
-    lines whose children are all in earlier waves.
+    ``open`` are the lines that may be chosen.  ``folded`` are the others but the root, each with the nearest open line
+    above it (or the root); ``waves`` the open lines and the root, with the same, those below in earlier waves.
     """
 
     gap: Float64s
@@ -83,8 +88,23 @@ class _Lines:
     size: Float64s
     pair: Bools
     branch: Bools
-    children: Int64s
-    waves: list[Int64s]
+    open: Bools
+    folded: "_Below"
+    waves: list["_Below"]
+
+
+@dataclass(frozen=True)
+class _Below:
+    """Lines (m,), sorted by the line ``above`` (m,) each; groups of one ``above`` begin at ``starts`` (g,)."""
+
+    lines: Int64s
+    above: Int64s
+    starts: Int64s
+
+    def add_to(self, total: Float64s, values: Float64s) -> None:
+        """Add ``values`` (c, m) of the lines to ``total`` (c, n - 1) of those above."""
+        if len(self.lines):
+            total[:, self.above[self.starts]] += np.add.reduceat(values, self.starts, axis=1)
 
 
 @dataclass(frozen=True)
@@ -97,17 +117,18 @@ class _Fit:
     go_on: Float64s
 
 
-def isolated_branches(tree: Float64s) -> Bools:
+def isolated_branches(tree: Float64s, least_gap: float = ISOLATED_GAP) -> Bools:
     """Choose the branches that are one subject's shots.
 
     Args:
         tree: Average linkage of n >= 2 distinct points in SciPy's form (n - 1, 4), heights non-decreasing.
+        least_gap: Of a branch that may be chosen, at least ``SHORTEST_GAP``.
 
     Returns:
         For each line (n - 1,) whether the branch below is a subject; no chosen line lies below another.  The points
         outside all of them are subjects with one shot.
     """
-    lines = _read(tree)
+    lines = _read(tree, least_gap)
     nothing = np.zeros(len(tree), dtype=bool)
     if len(tree) < 2:
         return nothing
@@ -122,7 +143,7 @@ def isolated_branches(tree: Float64s) -> Bools:
     return _most_probable(lines, alone, np.zeros(len(tree)))
 
 
-def _read(tree: Float64s) -> _Lines:
+def _read(tree: Float64s, least_gap: float = SHORTEST_GAP) -> _Lines:
     count = len(tree) + 1
     parts = tree[:, :2].astype(np.int64)
     height = np.log(np.maximum(tree[:, 2], _FLOOR))
@@ -132,27 +153,44 @@ def _read(tree: Float64s) -> _Lines:
     gap = np.minimum(next_height - height, _LONGEST_GAP)
     root = np.arange(count - 1) == count - 2
     size = tree[:, 3]
-    children = np.where(parts >= count, parts - count, count - 1)
+    is_open = ~root & (gap >= least_gap)
+    folded, waves = _waves(above[count:], is_open)
     return _Lines(
         gap,
-        np.log(np.maximum(gap, _SHORTEST_GAP)),
+        np.log(np.maximum(gap, SHORTEST_GAP)),
         height,
         next_height,
         size,
         (size == 2) & ~root,
         (size > 2) & ~root,
-        children,
-        _waves(children),
+        is_open,
+        folded,
+        waves,
     )
 
 
-def _waves(children: Int64s) -> list[Int64s]:
-    level = np.zeros(len(children) + 1, dtype=np.int64)
-    for line, (left, right) in enumerate(children):
-        level[line] = 1 + max(level[left], level[right])
-    level = level[:-1]
-    order = np.argsort(level, kind="stable")
-    return np.split(order, np.searchsorted(level[order], np.arange(2, level.max() + 1)))
+def _waves(above: Int64s, is_open: Bools) -> tuple[_Below, list[_Below]]:
+    """``folded`` and ``waves`` of :class:`_Lines`, from the line above each line; the last is the root."""
+    root = len(above) - 1
+    parent = above.tolist()
+    kept = is_open.tolist()
+    for line in range(root - 1, -1, -1):
+        if parent[line] != root and not kept[parent[line]]:
+            parent[line] = parent[parent[line]]
+    level = np.zeros(len(above), dtype=np.int64)
+    for line in np.flatnonzero(is_open).tolist():
+        level[parent[line]] = max(level[parent[line]], level[line] + 1)
+    nearest = np.array(parent, dtype=np.int64)
+    closed = np.flatnonzero(~is_open[:root])
+    every = np.flatnonzero(is_open | (np.arange(len(above)) == root))
+    waves = [_below(every[level[every] == step], nearest) for step in range(int(level[root]) + 1)]
+    return _below(closed, nearest), [wave for wave in waves if len(wave.lines)]
+
+
+def _below(lines: Int64s, nearest: Int64s) -> _Below:
+    lines = lines[np.argsort(nearest[lines], kind="stable")]
+    above = nearest[lines]
+    return _Below(lines, above, np.flatnonzero(np.diff(above, prepend=-1)))
 
 
 def _grid(lines: _Lines) -> Float64s:
@@ -186,19 +224,22 @@ def _fit(lines: _Lines, cuts: Float64s) -> _Fit:
     rates = np.repeat(plain_rates, len(cuts), axis=0)
     gap, spread = np.full((len(cuts), 1), np.log(_GAP)), np.full((len(cuts), 1), _GAP_SPREAD)
     for _ in range(_ITERATIONS):
-        odds = np.where(eligible, _isolated(lines, gap, spread) - _ordinary(lines, rates), -np.inf)
+        odds = np.where(lines.open, _isolated(lines, gap, spread) - _ordinary(lines, rates), -np.inf)
         chosen = _expected(lines, stop + odds, go_on)
         rates = _rates(lines, chosen)
         gap, spread = _gap_law(lines, chosen)
     ordinary = _ordinary(lines, rates)
-    odds = np.where(eligible, _isolated(lines, gap, spread) - ordinary, -np.inf)
+    odds = np.where(lines.open, _isolated(lines, gap, spread) - ordinary, -np.inf)
     total = _upward(lines, stop + odds, go_on)[:, len(lines.gap) - 1]
     evidence = np.where(eligible, ordinary, 0.0).sum(axis=1) + _rate_prior(rates) + total - plain
     return _Fit(evidence, odds, stop, go_on)
 
 
 def _cut_terms(lines: _Lines, cuts: Float64s) -> tuple[Float64s, Float64s]:
-    """Log-probabilities (c, n - 1) of a subject's cut above the line, or not, given that it is under the next merge."""
+    """Log-probabilities (c, n - 1) of a subject's cut above the line, or not, given that it is under the next merge.
+
+    Not to choose a line goes with not choosing those that are folded into it.
+    """
     low = (lines.height - cuts[:, None]) / _CUT_SPREAD
     high = (lines.next_height - cuts[:, None]) / _CUT_SPREAD
     high[:, -1] = np.inf
@@ -211,6 +252,7 @@ def _cut_terms(lines: _Lines, cuts: Float64s) -> tuple[Float64s, Float64s]:
     between[:, -1] = -np.inf
     go_on = log_ndtr(low) - below_next
     go_on[:, -1] = 0.0
+    lines.folded.add_to(go_on, go_on[:, lines.folded.lines])
     return between - below_next, go_on
 
 
@@ -251,41 +293,47 @@ def _gap_law(lines: _Lines, chosen: Float64s) -> tuple[Float64s, Float64s]:
 
 
 def _upward(lines: _Lines, take: Float64s, go_on: Float64s) -> Float64s:
-    """Log-sum (c, n) over all ways to cut the branch below each line; the last place is 0, for points."""
-    total = np.zeros((len(take), take.shape[1] + 1))
+    """Log-sum (c, n - 1) over all ways to cut the branch below each open line, and the root."""
+    total = go_on.copy()
     for wave in lines.waves:
-        left, right = lines.children[wave].T
-        total[:, wave] = np.logaddexp(take[:, wave], go_on[:, wave] + total[:, left] + total[:, right])
-    # The root's sum stands before the place for points.
+        found = np.logaddexp(take[:, wave.lines], total[:, wave.lines])
+        total[:, wave.lines] = found
+        _pass_up(lines, wave, total, found)
     return total
+
+
+def _pass_up(lines: _Lines, wave: _Below, total: Float64s, found: Float64s) -> None:
+    """Add what was found of a wave to the lines above; the root, alone in the last wave, has none."""
+    if wave is not lines.waves[-1]:
+        wave.add_to(total, found)
 
 
 def _expected(lines: _Lines, take: Float64s, go_on: Float64s) -> Float64s:
     """Probability (c, n - 1) that each line is chosen."""
     total = _upward(lines, take, go_on)
-    reached = np.ones_like(total)
+    rest = np.ones_like(total)
     chosen = np.zeros_like(take)
     for wave in reversed(lines.waves):
-        chosen[:, wave] = reached[:, wave] * np.exp(take[:, wave] - total[:, wave])
-        rest = reached[:, wave] - chosen[:, wave]
-        for child in lines.children[wave].T:
-            reached[:, child] = rest
+        reached = rest[:, wave.above]  # of the root its own, which is 1
+        found = reached * np.exp(take[:, wave.lines] - total[:, wave.lines])
+        chosen[:, wave.lines] = found
+        rest[:, wave.lines] = reached - found
     return chosen
 
 
 def _most_probable(lines: _Lines, take: Float64s, go_on: Float64s) -> Bools:
     """Choose the lines (n - 1,) of the most probable way to cut; on a tie, to go on."""
-    best = np.zeros(len(take) + 1)
+    best = go_on[None].copy()
     taken = np.zeros(len(take), dtype=bool)
     for wave in lines.waves:
-        left, right = lines.children[wave].T
-        below = go_on[wave] + best[left] + best[right]
-        taken[wave] = take[wave] > below
-        best[wave] = np.maximum(take[wave], below)
-    covered = np.zeros(len(take) + 1, dtype=bool)
+        here = take[wave.lines]
+        taken[wave.lines] = here > best[0, wave.lines]
+        found = np.maximum(here, best[0, wave.lines])[None]
+        best[:, wave.lines] = found
+        _pass_up(lines, wave, best, found)
+    covered = np.zeros(len(take), dtype=bool)
     for wave in reversed(lines.waves):
-        inside = covered[wave] | taken[wave]
-        taken[wave] &= ~covered[wave]
-        for child in lines.children[wave].T:
-            covered[child] |= inside
+        inside = covered[wave.above]
+        taken[wave.lines] &= ~inside
+        covered[wave.lines] = inside | taken[wave.lines]
     return taken

@@ -78,10 +78,10 @@ def _pulled(method: str, found: Pulled, together: bool) -> Iterator[str]:
             elsewhere = "" if together else f", of the other {other}"
             yield f"{name}'s similarity to the center of its cluster is {own}{elsewhere}."
         else:
-            elsewhere = "" if together else f", into the other to {other}"
-            yield f"{name}'s edges into its cluster add up to a similarity of {own}{elsewhere}."
+            elsewhere = "" if together else f", into the other {other}"
+            yield f"{name}'s edges into its cluster weigh {own}{elsewhere}."
     if method == "chinese_whispers":
-        yield "An image takes the cluster whose edges add up to most, in turns."
+        yield "An image takes the cluster into which its edges weigh most, in turns."
     if found.gain is not None:
         yield f"Joining the two clusters would change modularity by {found.gain:+.4f}."
 

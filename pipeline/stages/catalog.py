@@ -249,7 +249,7 @@ LINKAGE = Stage(
 
 CLUSTER = Stage(
     name="cluster",
-    version=5,
+    version=6,
     section="cluster",
     reads=(_FINGERPRINTS, _MODEL, _COORDINATES, _NEIGHBORS, _LINKAGE, _CONSTRAINTS),
     writes=(schemas.ASSIGNMENTS, schemas.CLUSTERS, schemas.TRIALS),

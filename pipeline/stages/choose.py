@@ -42,7 +42,8 @@ class ChooseParams(Params):
     grid: list[dict[str, list[JsonValue]]] = Field(
         default=[],
         description="What is tried: keys of this section with lists of values, all combinations of each mapping, e.g. "
-        "[{method: [kmeans], num_clusters: [5, 10]}]. Empty: some twenty num_clusters from 2 to half the images.",
+        "[{method: [kmeans], num_clusters: [5, 10]}]. Empty: what the method needs: some twenty num_clusters from 2 to "
+        "half the images, eight similarities, resolutions of leiden, min_samples of hdbscan.",
     )
     min_clusters: int = Field(1, ge=1, description="Settings with fewer clusters are not taken.")
     max_noise_fraction: float = Field(1.0, ge=0, le=1, description="Nor those with more of a date's images as noise.")
@@ -62,9 +63,12 @@ class ChooseParams(Params):
             raise ValueError("cluster.choose.grid: a list of values is empty")
         return self
 
-    def settings(self, num_images: int) -> list[Settings]:
-        """What is tried on a date of so many images, each once, in the grid's order."""
-        grid = self.grid or [{"num_clusters": list(_counts(num_images))}]
+    def settings(self, num_images: int, own: Mapping[str, Sequence[Any]] | None = None) -> list[Settings]:
+        """What is tried on a date of so many images, each once, in the grid's order.
+
+        ``own`` stands in for an empty grid; without it numbers of clusters do.
+        """
+        grid: list[Mapping[str, Sequence[Any]]] = [*self.grid] or [own or {"num_clusters": list(_counts(num_images))}]
         every = [dict(zip(one, values, strict=True)) for one in grid for values in itertools.product(*one.values())]
         return list({as_text(one): one for one in every}.values())
 

@@ -1,6 +1,7 @@
 """The section ``cluster`` of the config: which method, its settings, and what they need of each other."""
 
 import json
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import Field, ValidationError, model_validator
@@ -39,6 +40,17 @@ READ: dict[str, tuple[str, ...]] = {
     "chinese_whispers": ("similarity",),
 }
 """Method -> the keys that change its clusters; of agglomerative those that cut the tree."""
+
+_SIMILARITIES = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+
+TRIED: dict[str, dict[str, Sequence[float]]] = {
+    "dbscan": {"similarity": _SIMILARITIES, "min_samples": (2, 3)},
+    "hdbscan": {"min_samples": (1, 2, 3, 5)},
+    "leiden": {"resolution": (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)},
+    "components": {"similarity": _SIMILARITIES},
+    "chinese_whispers": {"similarity": _SIMILARITIES},
+}
+"""Method that takes no number of clusters -> what ``choose`` tries where the config names no grid."""
 
 TREE_KEYS = ("linkage", "metric", "mix", "alpha", "dense_below", "seed")
 """The keys that a date's tree depends on."""
@@ -116,8 +128,8 @@ class ClusterParams(Params):
     def _can_be_done(self) -> "ClusterParams":
         if not self.choose.by:
             self._refuse_what_the_method_cannot_do()
-        elif not self.choose.grid and "num_clusters" not in READ[self.method]:
-            raise ValueError(f"cluster.choose: {self.method} takes no num_clusters; name in grid what is to be tried")
+        elif not self.choose.grid and "num_clusters" not in READ[self.method] and self.method not in TRIED:
+            raise ValueError(f"cluster.choose: {self.method} has nothing to try; name other methods in grid")
         for settings in self.tried(2):
             try:
                 self.replaced(settings)
@@ -129,7 +141,7 @@ class ClusterParams(Params):
 
     def tried(self, num_images: int) -> list[Chosen]:
         """What is tried on a date of so many images; nothing where nothing is to be chosen."""
-        return self.choose.settings(num_images) if self.choose.by else []
+        return self.choose.settings(num_images, TRIED.get(self.method)) if self.choose.by else []
 
     def replaced(self, settings: Chosen) -> "ClusterParams":
         """These parameters with ``settings`` in place of their own, and nothing left to choose."""

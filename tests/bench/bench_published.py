@@ -11,7 +11,8 @@ and its number of subjects where a row says k.
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -19,8 +20,7 @@ import pyarrow as pa
 from PIL import Image
 from scipy.cluster.hierarchy import fcluster, linkage
 
-from pipeline.compute.choosing.rules import Limits
-from pipeline.compute.choosing.trials import try_settings
+from pipeline.compute.agglomerative import grow
 from pipeline.compute.clustering import cluster_rows, noise_alone
 from pipeline.compute.extractors.bag_of_sift import descriptors, fit_words
 from pipeline.compute.geometry import augment, categorical
@@ -30,6 +30,9 @@ from pipeline.compute.projection import unit_rows
 from pipeline.compute.scoring.contingency import contingency
 from pipeline.compute.scoring.partitions import partition_scores
 from pipeline.compute.task import ClusteringTask, Settings
+from pipeline.stages.choose import choose
+from pipeline.stages.cluster_params import ClusterParams
+from pipeline.stages.date_tables import settings_of
 from pipeline.stages.fingerprint import Fingerprinter, FingerprintParams
 from pipeline.stages.projection import ProjectionParams, apply, fit
 from pipeline.stages.vectors import to_matrix
@@ -57,17 +60,21 @@ METHODS: dict[str, Settings] = {
     "chinese_whispers": Settings(similarity=0.5),
 }
 """What is asked of each method; those named by a linkage are agglomerative."""
-_SIMILARITIES = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-CHOSEN: dict[str, list[Settings]] = {
-    "auto": [Settings()],
-    "hdbscan": [Settings(min_samples=number) for number in (1, 2, 3)],
-    "leiden": [Settings(resolution=number) for number in (1.0, 3.0, 10.0, 30.0, 100.0)],
-    **{
-        name: [Settings(similarity=one, linkage=name if name in LINKAGES else "average") for one in _SIMILARITIES]
-        for name in (*LINKAGES, "dbscan", "components", "chinese_whispers")
-    },
+
+
+def _chosen(method: str, **settings: str) -> ClusterParams:
+    """By silhouette, among what `cluster.choose` tries where the config names no grid."""
+    choose = {"by": {"silhouette": 1.0}, "min_clusters": 2, "max_cluster_fraction": 0.9}
+    return ClusterParams.model_validate({"method": method, "choose": choose, **settings})
+
+
+BY_ITSELF: dict[str, ClusterParams] = {
+    "auto": ClusterParams(),
+    "kmeans": _chosen("kmeans"),
+    **{name: _chosen("agglomerative", linkage=name) for name in LINKAGES},
+    **{name: _chosen(name) for name in ("dbscan", "hdbscan", "leiden", "components", "chinese_whispers")},
 }
-"""Method -> what is tried on each date without its labels."""
+"""Methods as they set themselves on each date; no cluster above nine tenths of the images."""
 KMEANS = Settings(num_clusters=11, restarts=5, spherical=False)
 
 
@@ -157,33 +164,32 @@ def bananas() -> None:
                     report(f"{what}, {name}, {method}", truth, way(seen))
 
 
-def by_itself(vectors: Vectors, method: str) -> Labels:
-    """The method as `cluster.choose` sets it: what it needs by silhouette, no cluster above half of the images."""
+def by_itself(vectors: Vectors, params: ClusterParams) -> Labels:
     rows = unit_rows(vectors).astype(np.float32)
-    tried = CHOSEN[method]
-    limits = Limits(min_clusters=2, max_cluster_fraction=0.5)
+    task = ClusteringTask(rows, *neighbor_graph(rows, 30, Search()), settings_of(params))
+    settings = params.tried(len(rows))
+    if not settings:
+        return noise_alone(cluster_rows(params.method, task))
+    tree = grow(task) if params.has_tree else None
 
-    def cluster(some: Vectors) -> Callable[[int], Labels]:
-        graph = neighbor_graph(some.astype(np.float32), 30, Search())
-        name = "agglomerative" if method in LINKAGES else method
-        return lambda number: cluster_rows(name, ClusteringTask(some.astype(np.float32), *graph, tried[number]))
+    def cut(one: ClusteringTask, tried: Mapping[str, object]) -> Labels:
+        return cluster_rows(params.method, replace(one, settings=settings_of(params.replaced(tried)), tree=tree))
 
-    trials = try_settings(rows, len(tried), cluster, {"silhouette": 1.0}, limits)
-    return noise_alone(trials.labels[trials.chosen])
+    return noise_alone(choose(task, settings, cut, params.choose)[1])
 
 
 def collapse() -> None:
     """Each method's clusters a date beside the subjects; marked is what is one cluster, or all images alone."""
     print("\nclusters a date, mean; * on some date one cluster, ! all images alone, where the truth is neither")
-    print(f"{'':30s}{'images':>7s}{'truth':>7s}" + "".join(f"{name[:9]:>10s}" for name in CHOSEN))
+    print(f"{'':30s}{'images':>7s}{'truth':>7s}" + "".join(f"{name[:9]:>10s}" for name in BY_ITSELF))
     real = real_instruments(Fingerprinter(FingerprintParams()))
     for instrument in (*real, *simulated_instruments()):
         dates = [(vectors, truth) for vectors, truth in instrument.dates if len(vectors) > 2]
         subjects = np.array([len(set(truth)) for _, truth in dates])
         size = np.array([len(truth) for _, truth in dates])
         row = ""
-        for method in CHOSEN:
-            count = np.array([len(np.unique(by_itself(vectors, method))) for vectors, _ in dates])
+        for params in BY_ITSELF.values():
+            count = np.array([len(np.unique(by_itself(vectors, params))) for vectors, _ in dates])
             mark = "*" * bool(((count == 1) & (subjects > 1)).any())
             mark += "!" * bool(((count == size) & (subjects < size)).any())
             row += f"{f'{count.mean():.0f}{mark}':>10s}"

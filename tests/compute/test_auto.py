@@ -39,6 +39,31 @@ def test_one_image_a_subject_stays_alone(count: int) -> None:
         assert len(set(clustered_by_auto(vectors))) == count
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [400, 1000, 2500])
+def test_many_images_without_company_are_neither_halved_nor_chained(count: int) -> None:
+    """The halves of a large cloud are apart by more than chance, and its outliers by more than its inside."""
+    for seed in (0, 9):
+        vectors, _ = planted([1] * count, scatter=0.1, seed=seed)
+        assert len(set(clustered_by_auto(vectors))) == count
+
+
+@pytest.mark.slow
+def test_pairs_by_the_thousand_are_found() -> None:
+    """Averages find few of them in so crowded a date; that most images are in company is told by single linkage."""
+    vectors, truth = planted([2] * 1200, scatter=0.1, seed=1)
+    labels = clustered_by_auto(vectors)
+    together, alike = labels[:, None] == labels, truth[:, None] == truth
+    assert (together & alike).sum() > 0.9 * alike.sum()
+    assert (together & alike).sum() > 0.9 * together.sum()
+
+
+@pytest.mark.slow
+def test_large_dates_are_followed_along_the_neighbour_graph() -> None:
+    vectors, truth = along_curves(12, 200)
+    np.testing.assert_array_equal(clustered_by_auto(vectors), truth)
+
+
 def test_scatter_may_differ_threefold() -> None:
     vectors, truth = planted([5] * 40, scatter=0.1, seed=2, spread=3.0)
     labels = clustered_by_auto(vectors)

@@ -95,12 +95,13 @@ def test_edges_that_chinese_whispers_hears() -> None:
 
 
 def test_modularity_of_leiden() -> None:
-    """Four images of weight 1 an edge: 0 = 1, 2 = 3 by similarity 1, nothing between; k 1 leaves no other edge."""
+    """Two edges, 0 = 1 and 2 = 3, of weight w each: of two that are each other's nearest exp(-1)."""
     task = a_task(0, 1e-3, 90, 90.001, k=1)
     found = pulled(evidence("leiden", task, 0, 2, [0, 0, 1, 1]))
-    assert found.first == pytest.approx((1, 0), abs=1e-5)
-    # Degrees 1, total weight 2: by chance 1 * 1 / 4 into the own pair (itself left out), 1 * 2 / 4 into the other.
-    assert found.expected == (pytest.approx((0.25, 0.5), abs=1e-5), pytest.approx((0.25, 0.5), abs=1e-5))
+    w = np.exp(-1)
+    assert found.first == pytest.approx((w, 0))
+    # Degrees w, total weight 2 w: by chance w * w / 4 w into the own pair (itself left out), w * 2 w / 4 w elsewhere.
+    assert found.expected == (pytest.approx((w / 4, w / 2)), pytest.approx((w / 4, w / 2)))
     assert found.gain == pytest.approx(0 / 2 - 2 * 2 / (2 * 2**2), abs=1e-5)
     assert pulled(evidence("leiden", task, 0, 1, [0, 0, 1, 1])).gain is None
 

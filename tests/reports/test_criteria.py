@@ -32,8 +32,8 @@ def test_hdbscan_tells_levels_of_density() -> None:
 def test_what_pulls_an_image_to_either_cluster() -> None:
     found = Pulled((2.0, 0.5), (3.0, 0.25), ((1.0, 1.5), (1.25, 1.75)), -0.01)
     text = told("leiden", found)
-    assert "A's edges into its cluster add up to a similarity of 2.000 (1.000 by chance), into the other to" in text
-    assert "B's edges into its cluster add up to a similarity of 3.000 (1.250 by chance)" in text
+    assert "A's edges into its cluster weigh 2.000 (1.000 by chance), into the other 0.500" in text
+    assert "B's edges into its cluster weigh 3.000 (1.250 by chance)" in text
     assert "change modularity by -0.0100" in text
     assert "into the other" not in told("chinese_whispers", Pulled((2.0, 2.0), (3.0, 3.0)), together=True)
     assert "A's similarity to the center of its cluster is 0.900, of the other 0.200" in told(

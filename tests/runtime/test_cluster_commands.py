@@ -92,7 +92,7 @@ def test_why_reads_the_tree_that_a_linkage_wrote(workspace: Path) -> None:
         ("hdbscan", "min_samples=2", "mutual reachability distance of"),
         ("leiden", "resolution=1", "by chance"),
         ("components", "similarity=0.8", "each other's neighbours"),
-        ("chinese_whispers", "similarity=0.8", "edges add up to most"),
+        ("chinese_whispers", "similarity=0.8", "edges weigh most"),
     ],
 )
 def test_why_says_what_each_method_went_by(workspace: Path, method: str, settings: str, evidence: str) -> None:

@@ -81,7 +81,7 @@ def test_nothing_is_tried_unless_asked() -> None:
 @pytest.mark.parametrize(
     ("value", "told"),
     [
-        ("{by: {silhouette: 1}}", "auto takes no num_clusters"),
+        ("{by: {silhouette: 1}}", "auto has nothing to try"),
         ("{by: {silhouette: 0}, grid: [{method: [auto]}]}", "weights above 0"),
         ("{by: {best: 1}, grid: [{method: [auto]}]}", "cluster.choose.by"),
         ("{grid: [{method: [auto]}]}", "needs cluster.choose.by"),

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.compute.choosing.scores import inertia, scatter, without_noise
+from pipeline.compute.choosing.scores import inertia, scatter
 from pipeline.compute.clustering import noise_alone
 from pipeline.compute.projection import unit_rows
 from pipeline.compute.scoring.contingency import contingency
@@ -95,8 +95,7 @@ def stability(vectors: Float32s, count: int, cluster: Clusterer, times: int, see
 
 
 def _log_within(vectors: Float32s, labels: Int64s) -> float:
-    rows, kept = without_noise(vectors, labels)
-    within = inertia(scatter(rows, kept)) if len(rows) else 0.0
+    within = inertia(scatter(vectors, noise_alone(labels)))
     return float(np.log(within)) if within > 0 else float("nan")
 
 

@@ -1,7 +1,7 @@
 """Internal scores of a clustering: what can be said of labels without the truth.
 
 All of them are of Euclidean distance between the rows as given; of unit vectors that is cosine, |x - y|² = 2 (1 - x·y).
-Rows labelled below 0 are noise and left out.  Where scikit-learn has the score, it is equal to its own; where
+Where scikit-learn has the score, it is equal to its own; where
 scikit-learn refuses (one cluster, every row alone) a stated value stands.
 """
 
@@ -26,12 +26,6 @@ class Scatter:
     centers: Float64s
     sizes: Int64s
     squares: Float64s
-
-
-def without_noise(vectors: Float32s, labels: Int64s) -> tuple[Float32s, Int64s]:
-    """Return the rows with a label of at least 0, and their labels renumbered from 0 without gaps."""
-    kept = labels >= 0
-    return vectors[kept], np.unique(labels[kept], return_inverse=True)[1].astype(np.int64)
 
 
 def scatter(vectors: Float32s, labels: Int64s) -> Scatter:

@@ -15,8 +15,8 @@ from pipeline.compute.choosing.scores import (
     inertia,
     scatter,
     silhouette,
-    without_noise,
 )
+from pipeline.compute.clustering import noise_alone
 
 Float32s = npt.NDArray[np.float32]
 Float64s = npt.NDArray[np.float64]
@@ -34,7 +34,7 @@ MEASURES = (
     "gap_error",
     "stability",
 )
-"""What is measured of a setting; ``gap`` and ``stability`` only where a rule asks for them."""
+"""What is measured of a setting, noise being clusters of one; ``gap`` and ``stability`` only where a rule asks."""
 
 
 @dataclass(frozen=True)
@@ -89,16 +89,14 @@ def try_settings(  # noqa: PLR0913  (what to cluster, how, by what to choose and
 
 
 def _measured(vectors: Float32s, labels: Int64s, seed: int) -> dict[str, float]:
-    rows, kept = without_noise(vectors, labels)
-    shares = {"noise_fraction": 1.0 - len(rows) / len(vectors), "num_clusters": 0.0, "largest_fraction": 0.0}
-    if not len(rows):
-        return shares
-    found = scatter(rows, kept)
-    return shares | {
+    kept = noise_alone(labels)
+    found = scatter(vectors, kept)
+    return {
+        "noise_fraction": float((labels < 0).mean()),
         "num_clusters": float(len(found.sizes)),
         "largest_fraction": float(found.sizes.max() / len(vectors)),
         "inertia": inertia(found),
-        "silhouette": silhouette(rows, kept, seed),
+        "silhouette": silhouette(vectors, kept, seed),
         "calinski_harabasz": calinski_harabasz(found),
-        "davies_bouldin": davies_bouldin(rows, kept, found),
+        "davies_bouldin": davies_bouldin(vectors, kept, found),
     }

@@ -56,13 +56,18 @@ def test_silhouette_alone_takes_one_giant_cluster_and_a_limit_prevents_it() -> N
     assert COUNTS[tried(rows, "silhouette", limits=Limits(min_clusters=5)).chosen] == BLOBS + 1
 
 
-def test_noise_is_left_out_of_the_scores_and_limited() -> None:
+def test_noise_counts_as_clusters_of_one_and_is_limited() -> None:
+    """Two pairs far apart and nothing else would have the best silhouette, if what is left out did not count."""
     rows = blobs()
     all_but_two = np.repeat(np.arange(BLOBS), 8)
     mostly_noise = np.where(np.arange(len(rows)) < 4, np.arange(len(rows)) // 2, -1)
     cuts = [all_but_two, mostly_noise]
     found = try_settings(rows, 2, lambda _: cuts.__getitem__, {"silhouette": 1.0}, Limits(max_noise_fraction=0.5))
     assert found.measures["noise_fraction"].tolist() == [0.0, 28 / 32]
+    assert found.measures["num_clusters"].tolist() == [BLOBS, 2 + 28]
+    assert found.measures["silhouette"][1] < 4 / 32
+    free = try_settings(rows, 2, lambda _: cuts.__getitem__, {"silhouette": 1.0}, NO_LIMITS)
+    assert free.chosen == 0
     assert found.refusals == [None, "more noise than max_noise_fraction"]
     assert found.chosen == 0
 
