@@ -9,6 +9,13 @@ from PIL import Image
 
 DATES = ("2024-05-01", "2024-05-02", "2024-05-04")
 
+TINY = (32, 24)
+AS_THEY_ARE = "fingerprint.extractor=raw_pixels:size=32x24:color=grey"
+"""Of tiny photographs, for tests of what befalls a run: there is nothing to resize, so no process loads torch for that.
+
+Torch costs a process four CPU seconds, more than all else that it does in such a run.
+"""
+
 
 @dataclass
 class Collection:
@@ -16,6 +23,7 @@ class Collection:
 
     root: Path
     identity: dict[str, str] = field(default_factory=dict)
+    size: tuple[int, int] = (128, 96)
 
     def add(self, subject: int, date: str, shot: int, name: str | None = None) -> str:
         """One more photograph: the subject's texture, a little brighter, shifted and noisier each time."""
@@ -25,7 +33,8 @@ class Collection:
         taken = dt.datetime.fromisoformat(date) + dt.timedelta(hours=12, minutes=subject)
         exif = Image.Exif()
         exif.get_ifd(0x8769)[36867] = f"{taken:%Y:%m:%d %H:%M:%S}"
-        look(subject, DATES.index(date) if date in DATES else 3, shot).save(path, quality=92, exif=exif)
+        found = look(subject, DATES.index(date) if date in DATES else 3, shot)
+        found.resize(self.size, Image.Resampling.BOX).save(path, quality=92, exif=exif)
         self.identity[key] = f"subject {subject}"
         return key
 
@@ -38,9 +47,9 @@ def look(subject: int, age: int, shot: int) -> Image.Image:
     return Image.fromarray(np.clip(moved, 0, 255).astype(np.uint8))
 
 
-def small(root: Path, subjects: int = 4, shots: int = 2) -> Collection:
+def small(root: Path, subjects: int = 4, shots: int = 2, size: tuple[int, int] = (128, 96)) -> Collection:
     """``subjects`` seen on every date, ``shots`` times each."""
-    collection = Collection(root)
+    collection = Collection(root, size=size)
     for subject in range(subjects):
         for date in DATES:
             for shot in range(shots):

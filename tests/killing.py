@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.schemas import TABLES
+from tests.collections import AS_THEY_ARE
 from tests.runtime.runs import open_read, tables
 
 ROOT = Path(__file__).parent.parent
@@ -210,13 +211,13 @@ def fragment_rows(workspace: Path, table: str) -> int:
 
 
 def assert_undisturbed(workspace: Path, expected: dict[str, dict[str, pa.Table]]) -> None:
-    """Every table equal, and nothing to be found by a glob but what manifests name."""
-    found = tables(workspace)
+    """Every table of a run with ``AS_THEY_ARE`` equal, and nothing to be found by a glob but what manifests name."""
+    found = tables(workspace, AS_THEY_ARE)
     for name, partitions in expected.items():
         assert list(found[name]) == list(partitions), name
         for date, rows in partitions.items():
             assert found[name][date].equals(rows), (name, date)
-    context = open_read(workspace)
+    context = open_read(workspace, AS_THEY_ARE)
     named = {
         Path(store.folder(partition)) / part.name
         for store in (context.store(table) for table in TABLES)

@@ -12,11 +12,11 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
-from tests.collections import small
+from tests.collections import AS_THEY_ARE, TINY, small
 from tests.killing import Killable, assert_undisturbed, disturbed
 from tests.runtime.runs import run_local, tables
 
-SETTINGS = ("resources.num_cpus=2", "resources.rows_per_fragment=3")
+SETTINGS = (AS_THEY_ARE, "resources.num_cpus=2", "resources.rows_per_fragment=3")
 _MOST_KILLS = 3
 
 
@@ -47,9 +47,9 @@ def main(rounds: int, seed: int) -> None:
     found: dict[str, list[float]] = defaultdict(list)
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        photos = small(root / "photos", subjects=4, shots=3).root
-        run_local(photos, root / "undisturbed")
-        expected = tables(root / "undisturbed")
+        photos = small(root / "photos", subjects=4, shots=3, size=TINY).root
+        run_local(photos, root / "undisturbed", AS_THEY_ARE)
+        expected = tables(root / "undisturbed", AS_THEY_ARE)
         alone = finish(photos, root / "alone")
         assert_undisturbed(root / "alone", expected)
         for number in range(rounds):

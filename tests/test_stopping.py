@@ -10,27 +10,28 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from tests.collections import Collection, small
+from tests.collections import AS_THEY_ARE, TINY, Collection, small
 from tests.commands import environment, imagetracks, leftovers, message_of, run_arguments, started
 from tests.killing import Killable
 from tests.runtime.runs import tables
 
 INJECTED = Path(__file__).parent / "injected"
+PLAIN = ("--set", AS_THEY_ARE)
 SLOWED = {"PYTHONPATH": str(INJECTED), "DECODE_SLEEP": "0.25"}
 """Each image takes a while, so that a small collection lasts long enough to be stopped."""
 
 
 @pytest.fixture(scope="module")
 def collection(tmp_path_factory: pytest.TempPathFactory) -> Collection:
-    return small(tmp_path_factory.mktemp("stopping") / "photos", subjects=3, shots=1)
+    return small(tmp_path_factory.mktemp("stopping") / "photos", subjects=3, shots=1, size=TINY)
 
 
 @pytest.fixture(scope="module")
 def undisturbed(collection: Collection, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, pa.Table]]:
     workspace = tmp_path_factory.mktemp("undisturbed") / "ws"
-    done = imagetracks(*run_arguments(collection.root, workspace))
+    done = imagetracks(*run_arguments(collection.root, workspace, *PLAIN))
     assert done.returncode == 0, done.stderr
-    return tables(workspace)
+    return tables(workspace, AS_THEY_ARE)
 
 
 def stop(process: "subprocess.Popen[str]", workspace: Path, sign: str, number: int, wait: bool = True) -> float:
@@ -52,8 +53,8 @@ def stop(process: "subprocess.Popen[str]", workspace: Path, sign: str, number: i
     ("number", "sign", "settings"),
     [
         (signal.SIGTERM, "_lease/*.json", []),
-        (signal.SIGINT, "images/_staging/fragments/*/*.parquet", ["resources.rows_per_fragment=2"]),
-        (signal.SIGTERM, "fingerprints/*/_staging/fragments/*/*.parquet", ["resources.rows_per_fragment=2"]),
+        (signal.SIGINT, "images/_staging/fragments/*/*.parquet", ["--set", "resources.rows_per_fragment=2"]),
+        (signal.SIGTERM, "fingerprints/*/_staging/fragments/*/*.parquet", ["--set", "resources.rows_per_fragment=2"]),
         (signal.SIGTERM, "clusterings/default/clusters/date=*/_manifest.json", []),
     ],
 )
@@ -65,7 +66,7 @@ def test_a_run_is_stopped_and_the_next_goes_on(
     undisturbed: dict[str, dict[str, pa.Table]],
     tmp_path: Path,
 ) -> None:
-    words = run_arguments(collection.root, tmp_path / "ws", *(word for one in settings for word in ("--set", one)))
+    words = run_arguments(collection.root, tmp_path / "ws", *PLAIN, *settings)
     process = started(*words, env=environment(**SLOWED))
     seconds = stop(process, tmp_path / "ws", sign, number)
     _, said = process.communicate()
@@ -78,7 +79,7 @@ def test_a_run_is_stopped_and_the_next_goes_on(
     assert json.loads(lease.read_text())["state"] == "unclean"
     done = imagetracks(*words)
     assert done.returncode == 0, done.stderr
-    assert tables(tmp_path / "ws") == undisturbed
+    assert tables(tmp_path / "ws", AS_THEY_ARE) == undisturbed
     assert leftovers(tmp_path / "ws") == []
 
 
@@ -88,7 +89,7 @@ def test_runs_on_ray_are_stopped_in_each_kind_of_stage(
     collection: Collection, undisturbed: dict[str, dict[str, pa.Table]], tmp_path: Path
 ) -> None:
     """One after the other on one workspace, each a stage further; then one that comes to its end."""
-    settings = ("resources.num_cpus=1", "resources.rows_per_fragment=2")
+    settings = (AS_THEY_ARE, "resources.num_cpus=1", "resources.rows_per_fragment=2")
     slowed = {"DECODE_SLEEP": "0.25", "STAGE_SLEEP": "1"}
     for stage in ("images", "fingerprints", "link"):
         with Killable(collection.root, tmp_path / "ws", settings, environment=slowed) as run:
@@ -103,9 +104,9 @@ def test_runs_on_ray_are_stopped_in_each_kind_of_stage(
         assert run.said.strip().splitlines()[-1].startswith("imagetracks: stopped by SIGTERM; what was"), run.said
         assert "Traceback" not in run.said
         assert run.stage == stage
-    done = imagetracks(*run_arguments(collection.root, tmp_path / "ws"))
+    done = imagetracks(*run_arguments(collection.root, tmp_path / "ws", *PLAIN))
     assert done.returncode == 0, done.stderr
-    assert tables(tmp_path / "ws") == undisturbed
+    assert tables(tmp_path / "ws", AS_THEY_ARE) == undisturbed
     assert leftovers(tmp_path / "ws") == []
 
 
@@ -114,7 +115,7 @@ def test_a_run_that_lost_its_lease_stops_before_it_commits(
     collection: Collection, undisturbed: dict[str, dict[str, pa.Table]], tmp_path: Path
 ) -> None:
     """It is held up for longer than its lease lasts; another takes over and comes to its end."""
-    settings = ["--set", "resources.lease_seconds=1", "--set", "resources.rows_per_fragment=2"]
+    settings = [*PLAIN, "--set", "resources.lease_seconds=1", "--set", "resources.rows_per_fragment=2"]
     words = run_arguments(collection.root, tmp_path / "ws", *settings)
     held_up = started(*words, env=environment(**SLOWED))
     try:
@@ -133,7 +134,7 @@ def test_a_run_that_lost_its_lease_stops_before_it_commits(
     assert "has lost the workspace" in said
     assert "Traceback" not in said
     assert published(tmp_path / "ws") == committed
-    assert tables(tmp_path / "ws") == undisturbed
+    assert tables(tmp_path / "ws", AS_THEY_ARE) == undisturbed
     assert imagetracks(*words).returncode == 0
     assert leftovers(tmp_path / "ws") == []
 

@@ -1,6 +1,7 @@
 """RGB pixels: turned upright, shrunk, and encoded as the JPEG that later stages read."""
 
 import io
+import threading
 from typing import Literal
 
 import numpy as np
@@ -65,11 +66,21 @@ def resized(rgb: Pixels, size: tuple[int, int], interpolation: Literal["bilinear
         return rgb
     import torch
 
+    if getattr(_calling_thread, "alone", False):
+        torch.set_num_threads(1)
     # The kernel is called as torchvision does, without the two CPU-seconds that importing torchvision costs a worker.
     # It is fast for interleaved pixels seen as planes, if the batch is the outermost of them.
     planes = torch.from_numpy(np.require(rgb, requirements=["C", "W"]))[None].permute(0, 3, 1, 2)
     scaled = torch.nn.functional.interpolate(planes, size=size, mode=interpolation, antialias=True, align_corners=False)
     return np.ascontiguousarray(scaled[0].permute(1, 2, 0).numpy())
+
+
+def resize_in_one_thread() -> None:
+    """Let the calling thread resize alone: images are spread over threads, and torch would start more in each."""
+    _calling_thread.alone = True
+
+
+_calling_thread = threading.local()
 
 
 def shrunken_size(height: int, width: int, image_px: int) -> tuple[int, int]:

@@ -13,7 +13,7 @@ from pydantic import Field, field_validator, model_validator
 
 from pipeline.compute import extractors
 from pipeline.compute.extractors import ensemble
-from pipeline.compute.extractors.preprocessing import resize_in_one_thread
+from pipeline.compute.pixels import resize_in_one_thread
 from pipeline.compute.reasons import Flaw, Reason
 from pipeline.params import Params
 from pipeline.schemas import vector_type

@@ -15,7 +15,7 @@ import psutil
 import pyarrow as pa
 import pytest
 
-from tests.collections import DATES, Collection, small
+from tests.collections import AS_THEY_ARE, DATES, TINY, Collection, small
 from tests.killing import (
     EXTRACTOR,
     GROUP,
@@ -38,7 +38,7 @@ pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]
 Tables = dict[str, dict[str, pa.Table]]
 
 CPUS, ROWS = 2, 3
-SETTINGS = (f"resources.num_cpus={CPUS}", f"resources.rows_per_fragment={ROWS}")
+SETTINGS = (AS_THEY_ARE, f"resources.num_cpus={CPUS}", f"resources.rows_per_fragment={ROWS}")
 SLOW = {"DECODE_SLEEP": "0.1"}
 SEEDS = (43, 44, 34)
 """Three random moments: in images, cluster and link."""
@@ -46,14 +46,14 @@ SEEDS = (43, 44, 34)
 
 @pytest.fixture(scope="module")
 def collection(tmp_path_factory: pytest.TempPathFactory) -> Collection:
-    return small(tmp_path_factory.mktemp("kills") / "photos", subjects=4, shots=3)
+    return small(tmp_path_factory.mktemp("kills") / "photos", subjects=4, shots=3, size=TINY)
 
 
 @pytest.fixture(scope="module")
 def expected(collection: Collection, tmp_path_factory: pytest.TempPathFactory) -> Tables:
     workspace = tmp_path_factory.mktemp("undisturbed") / "ws"
-    run_local(collection.root, workspace)
-    return tables(workspace)
+    run_local(collection.root, workspace, AS_THEY_ARE)
+    return tables(workspace, AS_THEY_ARE)
 
 
 def test_a_worker_killed_in_each_stage_is_replaced_and_nothing_shows(
@@ -87,7 +87,7 @@ def test_a_driver_that_is_killed_leaves_work_that_the_next_run_does_not_do_again
     assert times(log, "read") == read + total - stored
     stored = fragment_rows(workspace, "fingerprints")
     assert 0 <= times(log, "open") - stored <= 2 * CPUS * ROWS  # with an extractor, or between it and a file
-    done = run_local(collection.root, workspace).done
+    done = run_local(collection.root, workspace, AS_THEY_ARE).done
     assert (done["images"], done["fingerprints"]) == (0, total - stored)
     assert_undisturbed(workspace, expected)
 
@@ -101,7 +101,7 @@ def test_a_random_process_at_a_random_moment(
     print(run.killed)
     assert run.killed
     if code != 0:
-        run_local(collection.root, tmp_path / "ws")
+        run_local(collection.root, tmp_path / "ws", AS_THEY_ARE)
     assert_undisturbed(tmp_path / "ws", expected)
 
 
@@ -117,7 +117,7 @@ def test_without_its_only_raylet_a_run_says_so_and_the_next_goes_on(
     assert "the next run goes on from there" in told
     assert len(told.splitlines()) <= 3
     assert "Traceback" not in run.said
-    run_local(collection.root, tmp_path / "ws")
+    run_local(collection.root, tmp_path / "ws", AS_THEY_ARE)
     assert_undisturbed(tmp_path / "ws", expected)
 
 
@@ -125,7 +125,7 @@ def test_a_date_whose_worker_dies_each_time_is_named_and_the_others_are_committe
     collection: Collection, tmp_path: Path
 ) -> None:
     workspace = tmp_path / "ws"
-    run_local(collection.root, workspace)
+    run_local(collection.root, workspace, AS_THEY_ARE)
     settings = (*SETTINGS, "neighbors.k=7", "resources.retries=0")
     with Killable(collection.root, workspace, settings) as run:
         run.kill(GROUP, "neighbors")
@@ -134,7 +134,7 @@ def test_a_date_whose_worker_dies_each_time_is_named_and_the_others_are_committe
         r"imagetracks: neighbors of 2024-05-0\d: the worker died, .* try 1 .*the next run goes on", run.said
     )
     assert "Traceback" not in run.said
-    done = run_local(collection.root, workspace, "neighbors.k=7").done
+    done = run_local(collection.root, workspace, AS_THEY_ARE, "neighbors.k=7").done
     assert (done["images"], done["fingerprints"], done["neighbors"], done["cluster"]) == (0, 0, 1, len(DATES))
 
 

@@ -66,13 +66,6 @@ def prepare(rgb: NDArray[np.uint8], how: Preprocessing) -> NDArray[np.uint8]:
     return np.ascontiguousarray(resized[top : top + how.height, left : left + how.width])
 
 
-def resize_in_one_thread() -> None:
-    """Let the calling thread resize alone: images are spread over threads, and torch would start more in each."""
-    import torch
-
-    torch.set_num_threads(1)
-
-
 def _cut_ends(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
     most = _MAX_ASPECT * min(rgb.shape[:2])
     top, left = (max(0, (side - most) // 2) for side in rgb.shape[:2])
