@@ -150,7 +150,7 @@ def link_date(
     asked = demands(known, found.ids, [set(row["subjects"]) for row in open_tracks.rows])
     memory = Memory.read(calibration_rows(before.calibration))
     parts = Parts.of(asked.impose(similarity), looks, memory.usual_level)
-    imposed = asked.of(parts.cluster).impose(parts.similarity(looks))
+    imposed = asked.of(parts.cluster).impose(parts.similarity(looks, similarity))
     decisions, own = parts.whole(decide(imposed, open_tracks.gaps, memory, rules))
     if not asked.empty:
         decisions = _obeying(decisions, asked, similarity)

@@ -8,7 +8,6 @@ three draws) among all that an answer could overturn.  Sets are clustered as a r
 simulated worlds some that are not solved already, two of each.  Written to OUT (default: out): asking.png, asking.json.
 """
 
-import datetime
 import json
 import os
 import sys
@@ -20,15 +19,11 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline import schemas
-from pipeline.compute.constraints import mend
-from pipeline.schemas import vector_type
-from pipeline.stages.constraints import bonds, constraints, of_clusters
-from pipeline.stages.link import Before, LinkParams, link_date
+from pipeline.stages.constraints import constraints, of_clusters
 from pipeline.stages.review import LINKED, SHOWN, questions
-from pipeline.stages.vectors import to_column
 from tests.bench.bars import Bar, show
 from tests.bench.baselines import idf1
-from tests.bench.following import EXEMPLARS
+from tests.bench.fold import Fold, clustered, date_of, image_ids
 from tests.bench.worlds import WORLDS, Day, generate
 
 OUT = Path(os.environ.get("OUT", "out"))
@@ -37,7 +32,6 @@ JUDGED = 20
 DRAWS = 3
 KINDS = ("0 plain", "2 merged 20 %", "2 pieces 1.5x", "3 twins", "7 lighting")
 SEEDS = 2
-PARAMS = LinkParams()
 Said = list[dict[str, str | None]]
 
 
@@ -60,54 +54,20 @@ class Found:
     idf1: float
 
 
-def image_ids(day: Day, t: int) -> list[str]:
-    return [f"{t:04d}-{i:05d}" for i in range(len(day.vectors))]
-
-
-def date_of(t: int, day: Day) -> str:
-    return (datetime.date(2000, 1, 1) + datetime.timedelta(days=max(t, day.day))).isoformat()
-
-
-def clustered(day: Day, t: int, known: pa.Table) -> tuple[pa.Table, pa.Table, pa.Table]:
-    """A date's ``assignments``, ``clusters`` and the looks of its images, under its constraints."""
-    ids, labels = image_ids(day, t), np.repeat(np.arange(len(day.starts)), np.diff([*day.starts, len(day.vectors)]))
-    labels = mend(day.vectors, labels.astype(np.int64), bonds(known, ids))
-    names = [f"{t:04d}/{ids[int(np.flatnonzero(labels == label)[0])]}" for label in labels]
-    rows = []
-    for name in sorted(set(names)):
-        of = np.array([i for i, one in enumerate(names) if one == name])
-        center = day.vectors[of].astype(np.float64).mean(axis=0)
-        center /= np.linalg.norm(center)
-        nearest = of[np.argsort(-(day.vectors[of] @ center), kind="stable")]
-        shown = [ids[i] for i in of[:EXEMPLARS]]
-        own = {"cluster_id": name, "num_images": len(of), "medoid_image_id": ids[nearest[0]], "center": center}
-        rows.append({**own, "exemplar_image_ids": shown})
-    schema = schemas.CLUSTERS.empty([("center", vector_type(day.vectors.shape[1]))]).schema
-    assigned = pa.table({"image_id": ids, "cluster_id": names})
-    looks = pa.table({"image_id": ids, "vector": to_column(day.vectors)})
-    return assigned, pa.Table.from_pylist(rows, schema=schema), looks
-
-
 def linked(days: Sequence[Day], said: Said) -> Found:
     """Link all dates under verdicts, by the stages' own functions."""
     verdicts = pa.Table.from_pylist(said, schema=schemas.VERDICTS.empty().schema)
-    states, ends, sewn = [], [], []
+    fold = Fold()
     links, shown, tracks = [], [], []
     every: dict[str, list[dict[str, object]]] = {}
-    calibration = spoken_of = None
     for t, day in enumerate(days):
         date, ids = date_of(t, day), image_ids(day, t)
         images = {"image_id": ids, "uri": ids, "region": pa.nulls(len(ids), pa.int32())}
         rules = constraints(pa.table(images), verdicts)
         assigned, clusters, looks = clustered(day, t, rules)
         known = of_clusters(rules, assigned)
-        reach, kept = PARAMS.max_gap + 1, PARAMS.stitch_gap
-        before = Before(states[-reach:], calibration, ends[-kept:], sewn[-kept:], spoken_of)
-        result = link_date(date, clusters, looks, before, PARAMS, known=known)
-        states.append((date, result.link_state))
-        ends.append((date, result.ended))
-        sewn.append((date, result.stitches))
-        calibration, spoken_of = result.calibration, result.known_subjects
+        result = fold.link(date, clusters, looks, known)
+        fold.add(date, result)
         named = [name.replace("track_key", "track_id") for name in result.links.column_names]
         rows = result.links.rename_columns(named)
         links.append(rows.select(LINKED).append_column("date", pa.array([date] * rows.num_rows, pa.string())))

@@ -9,15 +9,14 @@ looks of every subject that is seen.  Then one date of 2 000 clusters against 10
 import argparse
 import datetime
 import time
-from collections import deque
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.stages.link import Before, LinkParams, LinkResult, link_date
 from pipeline.stages.vectors import to_column
 from tests.bench import measuring
+from tests.bench.fold import Fold
 
 DIMENSIONS = 256
 LOOKS = 3
@@ -69,26 +68,6 @@ def _tables(day: str, looks: Floats) -> tuple[pa.Table, pa.Table]:
     return clusters, exemplars
 
 
-class Fold:
-    """What link_date is given of the dates before."""
-
-    def __init__(self) -> None:
-        params = LinkParams()
-        self.states = deque(maxlen=params.max_gap + 1)
-        self.ended, self.stitches = deque(maxlen=params.stitch_gap), deque(maxlen=params.stitch_gap)
-        self.calibration = None
-
-    def link(self, day: str, tables: tuple[pa.Table, pa.Table]) -> LinkResult:
-        before = Before(list(self.states), self.calibration, list(self.ended), list(self.stitches))
-        return link_date(day, *tables, before, LinkParams())
-
-    def add(self, day: str, found: LinkResult) -> None:
-        self.states.append((day, found.link_state))
-        self.ended.append((day, found.ended))
-        self.stitches.append((day, found.stitches))
-        self.calibration = found.calibration
-
-
 def _day(number: int) -> str:
     return str(datetime.date(2024, 1, 1) + datetime.timedelta(days=number))
 
@@ -99,7 +78,7 @@ def year(dates: int, clusters: int) -> None:
     for t in range(dates):
         tables = collection.date(_day(t))
         started, used = time.perf_counter(), time.process_time()
-        found = fold.link(_day(t), tables)
+        found = fold.link(_day(t), *tables)
         seconds.append(time.perf_counter() - started)
         cpu.append(time.process_time() - used)
         fold.add(_day(t), found)
@@ -116,14 +95,14 @@ def flood(tracks: int, clusters: int) -> None:
     for t in range(5):
         looks = rng.normal(size=(tracks // 5 * LOOKS, DIMENSIONS)) * axes
         looks /= np.linalg.norm(looks, axis=1, keepdims=True)
-        fold.add(_day(t), Fold().link(_day(t), _tables(_day(t), looks.astype(np.float32))))
+        fold.add(_day(t), Fold().link(_day(t), *_tables(_day(t), looks.astype(np.float32))))
         last = looks
     again = np.repeat(last[::LOOKS][:clusters], LOOKS, axis=0)
     again = again + NOISE / 16 * rng.normal(size=again.shape)
     again /= np.linalg.norm(again, axis=1, keepdims=True)
     tables = _tables(_day(5), again.astype(np.float32))
     started, used = time.perf_counter(), time.process_time()
-    found = fold.link(_day(5), tables)
+    found = fold.link(_day(5), *tables)
     wall, cpu = time.perf_counter() - started, time.process_time() - used
     linked = len(found.links) - found.links["previous_cluster_id"].null_count
     print(f"{clusters} clusters against {tracks} open tracks: {wall:.1f} s, {cpu:.1f} CPU-s, {linked} linked")

@@ -155,7 +155,7 @@ def ours(scale: Callable[[Floats], Floats] = np.asarray) -> Linker:
 
     def link(seen: Seen, memory: Memory) -> Linked:
         parts = Parts.of(seen.similarity, seen.looks, memory.usual_level)
-        similarity = scale(parts.similarity(seen.looks)).astype(np.float32)
+        similarity = scale(parts.similarity(seen.looks, seen.similarity)).astype(np.float32)
         found, own = parts.whole(
             decide(similarity, seen.gaps, memory, Rules(PARAMS.false_link_rate, PARAMS.candidates))
         )
@@ -175,7 +175,7 @@ class _Track:
 
 
 @dataclass
-class _Followed:
+class Followed:
     """The columns of an outcome, cluster by cluster."""
 
     subject: list[int] = field(default_factory=list)
@@ -199,7 +199,7 @@ def follow(days: Sequence[Day], link: Linker) -> Outcome:
     tracks: list[_Track] = []
     memory, number = Memory(), 0
     last_seen: dict[int, int] = {}
-    followed = _Followed()
+    followed = Followed()
     for t, day in enumerate(days):
         spans = spans_of(day)
         looks = [day.vectors[a : min(b, a + EXEMPLARS)] for a, b in spans]

@@ -30,7 +30,8 @@ from pipeline.stages.fingerprint import Fingerprinter, FingerprintParams
 from tests.bench.bars import Result, bars, show
 from tests.bench.baselines import AT_ONCE, at_once, idf1, nearest, sequential, thresholds
 from tests.bench.bench_clusterers import Photographs, by_auto, sample_set, shared_set
-from tests.bench.following import PARAMS, Outcome, follow, ours, pooled
+from tests.bench.fold import followed
+from tests.bench.following import PARAMS, Outcome, follow, pooled
 from tests.bench.reliability_diagram import draw
 from tests.bench.worlds import WORLDS, Day, Ints, generate
 from tests.shared_sets import DATA
@@ -92,7 +93,7 @@ def days(photos: Photographs, subject: Ints, form: str) -> list[Day]:
 
 def score(instrument: Instrument) -> Result:
     worlds = instrument.worlds
-    mine = pooled([follow(world, ours()) for world in worlds])
+    mine = pooled([followed(world) for world in worlds])
     tried = thresholds(worlds)
     oracle = max(tried, key=Outcome.f_of_links)
     within = [one.recall() for one in tried if one.false_link_rate() <= 2 * PARAMS.false_link_rate]

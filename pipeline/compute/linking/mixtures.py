@@ -14,7 +14,7 @@ from pipeline.compute.bipartite import connected
 from pipeline.compute.linking.cohorts import closeness, strangers
 from pipeline.compute.linking.decisions import Decisions
 from pipeline.compute.linking.pieces import fitting
-from pipeline.compute.linking.scores import Looks
+from pipeline.compute.linking.scores import Looks, best_pairs, grouped
 
 Bools = npt.NDArray[np.bool_]
 Doubles = npt.NDArray[np.float64]
@@ -61,9 +61,14 @@ class Parts:
         starts = np.flatnonzero(np.append(True, ~same)) if len(order) else order
         return cls(cluster[order][starts], order, starts)
 
-    def similarity(self, looks: Looks) -> Floats:
-        """Parts x tracks: cosine of the best pair."""
-        return replace(looks, looks=looks.looks[self.order], starts=self.starts).similarity()
+    def similarity(self, looks: Looks, of_clusters: Floats) -> Floats:
+        """Parts x tracks: cosine of the best pair; ``of_clusters`` are the clusters' (clusters x tracks)."""
+        out = of_clusters[self.cluster]
+        several = np.flatnonzero(np.bincount(self.cluster)[self.cluster] > 1)
+        if len(several):
+            each = np.split(looks.looks[self.order], self.starts[1:])
+            out[several] = best_pairs(*grouped([each[i] for i in several]), looks.bank, looks.bank_starts)
+        return out
 
     def whole(self, found: Decisions) -> tuple[Decisions, Bools]:
         """Of each cluster the decision, from those of its parts; and of each look whether it may enter a bank.
@@ -98,7 +103,7 @@ def _parted(scores: Floats) -> Ints:
     """
     fits = fitting(scores)
     fitted = fits.any(axis=0)
-    if not fitted.any():
+    if not fitted.any() or fits.all(axis=0).any():
         return np.zeros(len(fits), dtype=np.int64)
     one, other = np.nonzero(fits)
     label = connected(sum(fits.shape), one, len(fits) + other)

@@ -30,7 +30,7 @@ def date(clusters: list[list[int]]) -> Looks:
 def linked(looks: Looks) -> tuple[Parts, Decisions, list[bool]]:
     parts = Parts.of(looks.similarity(), looks, None)
     gaps = np.ones(TRACKS, dtype=np.int64)
-    found, own = parts.whole(decide(parts.similarity(looks), gaps, Memory(), Rules()))
+    found, own = parts.whole(decide(parts.similarity(looks, looks.similarity()), gaps, Memory(), Rules()))
     return parts, found, own.tolist()
 
 
@@ -68,7 +68,7 @@ def test_no_tracks_or_no_clusters() -> None:
     nobody = Looks(some.looks[:0], some.starts[:0], some.bank, some.bank_starts)
     assert Parts.of(alone.similarity(), alone, None).cluster.tolist() == [0, 1]
     parts = Parts.of(nobody.similarity(), nobody, None)
-    found, own = parts.whole(decide(parts.similarity(nobody), np.ones(TRACKS, dtype=np.int64)))
+    found, own = parts.whole(decide(parts.similarity(nobody, nobody.similarity()), np.ones(TRACKS, dtype=np.int64)))
     assert len(parts.cluster) == len(found.track) == len(own) == 0
 
 
