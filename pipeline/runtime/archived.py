@@ -64,7 +64,7 @@ def _of_parquet(folder: Folder, archives: list[Archive]) -> Blocks:
 def _archives(folder: Folder, kind: str) -> list[Archive]:
     filesystem = folder.filesystem
     if filesystem.isfile(folder.path):
-        entries = look_up(filesystem, [folder.path])
+        entries = look_up(filesystem, [folder.path], [])
         return [Archive(filesystem, entry, folder.uri.rstrip("/"), "") for entry in entries.values()]
     start, unlisted = len(folder.inside), list[str]()
     entries = {

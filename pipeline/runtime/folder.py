@@ -1,6 +1,6 @@
 """A collection that is a folder or a prefix: its objects by their names, described by what lies beside them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -104,9 +104,14 @@ def of_folder(folder: Folder) -> Listing:
         raise _no_image(folder, [*found.others, *found.sidecars])
     wanted = _wanted(rows, found.sidecars)
     read = asked(lambda: _read_all(folder.filesystem, wanted), f"read the sidecars of {what}", what)
-    unlisted = tuple(f"{folder.filesystem.unstrip_protocol(path)}/" for path in sorted(found.unlisted))
+    unlisted = unlisted_uris(folder.filesystem, found.unlisted)
     scope = Scope(None if prefixes is None else tuple(folder.uri + prefix for prefix in prefixes), unlisted)
     return Listing(described_by(folder, rows, read), folder.filesystem, scope)
+
+
+def unlisted_uris(filesystem: FileSystem, folders: Iterable[str]) -> tuple[str, ...]:
+    """Folders as a :class:`Scope` has them."""
+    return tuple(f"{filesystem.unstrip_protocol(path)}/" for path in sorted(folders))
 
 
 class _Found(NamedTuple):

@@ -53,10 +53,13 @@ def walk(filesystem: FileSystem, root: str, unlisted: list[str]) -> Iterator[Ent
             yield _entry(str(path), info)
 
 
-def look_up(filesystem: FileSystem, paths: list[str]) -> dict[str, Entry]:
-    """The objects among ``paths`` that are there, without listing more than the folders that they lie in."""
+def look_up(filesystem: FileSystem, paths: list[str], unlisted: list[str]) -> dict[str, Entry]:
+    """The objects among ``paths`` that are there, without listing more than the folders that they lie in.
+
+    Folders of a local disk that cannot be entered are added to ``unlisted``.
+    """
     if is_local(filesystem):
-        found = (_local_entry(Path(path), path) for path in paths)
+        found = (_local_entry(Path(path), path, unlisted) for path in paths)
         return {entry.path: entry for entry in found if entry is not None}
     if len(paths) <= _FEW or not _has_folders(filesystem):
         return _asked_for(filesystem, paths)
@@ -126,10 +129,17 @@ def _as_utc(time: object) -> dt.datetime | None:
     return time.astimezone(dt.UTC).replace(tzinfo=None) if time.tzinfo is not None else time
 
 
-def _local_entry(path: Path, name: str) -> Entry | None:
-    """A regular file; None for what is not there, or is a pipe or a device, whose reading may never end."""
+def _local_entry(path: Path, name: str, unlisted: list[str]) -> Entry | None:
+    """A regular file; None for what is not there, or is a pipe or a device, whose reading may never end.
+
+    A folder that cannot be entered, though it may be one whose names can be read, is told and passed over.
+    """
     try:
         found = path.stat()
+    except PermissionError as error:
+        if str(path.parent) not in unlisted:
+            _tell_unlisted(str(path.parent), error, unlisted)
+        return None
     except (OSError, ValueError):
         return None
     if not stat.S_ISREG(found.st_mode):
@@ -159,7 +169,7 @@ def _walk_local(root: Path, unlisted: list[str]) -> Iterator[Entry]:
             if child.is_dir(follow_symlinks=False) or (child.is_symlink() and _leads_out(child, home, followed)):
                 waiting.append(child.path)
                 continue
-            entry = _local_entry(Path(child.path), child.path)
+            entry = _local_entry(Path(child.path), child.path, unlisted)
             if entry is not None:
                 yield entry
 
@@ -173,9 +183,13 @@ def _children(folder: str, is_root: bool, unlisted: list[str]) -> list[os.DirEnt
         if is_root:
             raise
         if not isinstance(error, FileNotFoundError | NotADirectoryError):
-            _LOG.warning("imagetracks: a folder cannot be listed, what is known of its images stays: %s", error)
-            unlisted.append(folder)
+            _tell_unlisted(folder, error, unlisted)
         return []
+
+
+def _tell_unlisted(folder: str, error: OSError, unlisted: list[str]) -> None:
+    _LOG.warning("imagetracks: a folder cannot be listed, what is known of its images stays: %s", error)
+    unlisted.append(folder)
 
 
 def _leads_out(link: os.DirEntry[str], home: Path, followed: set[Path]) -> bool:

@@ -121,7 +121,7 @@ _UNPACKED: dict[int, Callable[[bytes, int], bytes]] = {
 
 
 def _has_changed(filesystem: FileSystem, path: str, version: str) -> bool:
-    found = look_up(filesystem, [path]).get(path)
+    found = look_up(filesystem, [path], []).get(path)
     return found is None or found.version != version
 
 

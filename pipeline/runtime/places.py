@@ -75,8 +75,8 @@ def places_of(root: Root, manifest: Manifest, anywhere: bool) -> list[Place]:
     return places
 
 
-def found_at(places: list[Place], collection: str) -> list[Entry | None]:
-    """What is there of each place.
+def found_at(places: list[Place], collection: str, unlisted: list[str]) -> list[Entry | None]:
+    """What is there of each place; folders of this machine that cannot be entered are added to ``unlisted``.
 
     Raises:
         UserError: the store refuses; says whose.
@@ -91,7 +91,7 @@ def found_at(places: list[Place], collection: str) -> list[Entry | None]:
         if not first.is_inside:
             shown = redact(without_secrets(str(first.filesystem.unstrip_protocol(first.path))))
             what = f"row {first.row} of the manifest, {shown}" + (", or one like it" if len(group) > 1 else "")
-        ask = partial(look_up, first.filesystem, [one.path for one in group])
+        ask = partial(look_up, first.filesystem, [one.path for one in group], unlisted)
         found[key] = asked(ask, f"{'list' if first.is_inside else 'look up'} {what}", what)
     return [found[id(place.filesystem), place.is_inside].get(place.path) for place in places]
 

@@ -1,5 +1,6 @@
 """Sources: what a collection holds: a folder or prefix, archives in it or in its place, or what a manifest names."""
 
+import posixpath
 from collections.abc import Callable, Sequence
 
 import pyarrow as pa
@@ -12,7 +13,7 @@ from pipeline.runtime.archives import kind_of
 from pipeline.runtime.blocks import Blocks
 from pipeline.runtime.described import Described
 from pipeline.runtime.fetching import fetch
-from pipeline.runtime.folder import Folder, Listing, Scope, of_folder, refuse_repeated
+from pipeline.runtime.folder import Folder, Listing, Scope, of_folder, refuse_repeated, unlisted_uris
 from pipeline.runtime.listing import ABSENT, Entry
 from pipeline.runtime.manifest import Manifest, read_manifest
 from pipeline.runtime.objects import Objects, completed
@@ -37,7 +38,8 @@ def list_collection(
     Without a manifest every object below the root whose name ends like an image and does not begin with a dot is
     one, but for what lies in a workspace (a folder below the root with an ``imagetracks.json``).  With a manifest the
     root is not listed as a whole: only the folders are in which the named objects lie.  A named object that is not
-    there is listed as ``absent``, and reading it will fail.
+    there is listed as ``absent``, and reading it will fail.  One in a folder of this machine that cannot be entered is
+    not listed.
 
     Args:
         collection_uri: the root, anything fsspec opens; or a tar, a zip or a Parquet file.
@@ -60,7 +62,9 @@ def list_collection(
                 "describe them in the archive: sidecars beside a member, columns beside the bytes"
             )
         _refuse_no_folder(folder)
-        return Listing(_of_manifest(folder, manifest_uri, retries), filesystem, Scope())
+        unlisted = list[str]()
+        named = _of_manifest(folder, manifest_uri, retries, unlisted)
+        return Listing(named, filesystem, Scope(None, unlisted_uris(filesystem, unlisted)))
     if kind != "files":
         return Listing(of_archives(folder, kind), filesystem, Scope())
     _refuse_no_folder(folder)
@@ -110,7 +114,7 @@ def _refuse_no_folder(folder: Folder) -> None:
         )
 
 
-def _of_manifest(folder: Folder, manifest_uri: str, retries: int) -> Blocks:
+def _of_manifest(folder: Folder, manifest_uri: str, retries: int, unlisted: list[str]) -> Blocks:
     params, name = folder.params, redact(manifest_uri)
     manifest = read_manifest(manifest_uri, params)
     described = manifest.described
@@ -123,7 +127,7 @@ def _of_manifest(folder: Folder, manifest_uri: str, retries: int) -> Blocks:
     boxes = _box_texts(manifest)
     keys = [place.path + box for place, box in zip(places, boxes, strict=True)]
     refuse_repeated(keys, f"the manifest {name} names", "one row an image, or a region of one")
-    entries = found_at(places, folder.name)
+    entries = found_at(places, folder.name, unlisted)
     if not any(entries):
         raise UserError(
             f"none of the {len(places)} images that {name} names is there, e.g. {places[0].path}\n"
@@ -131,19 +135,22 @@ def _of_manifest(folder: Folder, manifest_uri: str, retries: int) -> Blocks:
         )
     ids = described.ids or [place.key + box for place, box in zip(places, boxes, strict=True)]
     refuse_repeated(ids, f"the manifest {name} gives to two images the id", "an id of its own", described.ids)
-    return _named_objects(places, entries, ids, described)
+    return _named_objects(places, entries, ids, described, set(unlisted))
 
 
 def _named_objects(
-    places: Sequence[Place], entries: Sequence[Entry | None], names: list[str], described: Described
+    places: Sequence[Place], entries: Sequence[Entry | None], names: list[str], described: Described, unlisted: set[str]
 ) -> Blocks:
+    """The rows of a listing; none for what lies in a folder that could not be entered, of which nothing is known."""
     objects = Objects()
+    known = []
     for place, entry in zip(places, entries, strict=True):
+        known.append(entry is not None or posixpath.dirname(place.path) not in unlisted)
         uri = str(place.filesystem.unstrip_protocol(place.path))
         found = entry or Entry(place.path, None, ABSENT, None)
         objects.add(place.key, uri, found.size, found.version, found.modified_at)
     named = Described(names, described.dates, described.boxes, described.metadata)
-    rows = completed(objects.blocks().table(), named)
+    rows = completed(objects.blocks().table(), named).filter(pa.array(known, pa.bool_()))
     return Blocks.of(rows.sort_by([("key", "ascending"), ("image_id", "ascending")]))
 
 

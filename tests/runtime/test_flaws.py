@@ -261,6 +261,30 @@ def test_images_of_a_folder_that_cannot_be_listed_stay(
     assert sum(rows.num_rows for rows in tables(tmp_path / "ws")["images"].values()) == len(photos.identity) // 2
 
 
+@pytest.mark.parametrize("by_manifest", [False, True])
+def test_images_of_a_folder_that_cannot_be_entered_stay(
+    by_manifest: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    photos, manifest = small(tmp_path / "photos", subjects=2), tmp_path / "m.csv"
+    manifest.write_text("\n".join(["path", *photos.identity]))
+    where = {"manifest": manifest if by_manifest else None}
+    run_local(photos.root, tmp_path / "ws", **where)
+    expected, stat = tables(tmp_path / "ws"), Path.stat
+
+    def refusing(path: Path, **options: bool) -> os.stat_result:
+        if path.parent.name == "card1":
+            raise PermissionError(13, "Permission denied", str(path))
+        return stat(path, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(listing.Path, "stat", refusing)
+        drop = "ingest.on_vanished=drop"
+        run_local(photos.root, tmp_path / "ws", drop, **where)
+    assert [record.message for record in caplog.records if "cannot be listed, what is known" in record.message]
+    assert tables(tmp_path / "ws") == expected
+    assert run_local(photos.root, tmp_path / "ws", drop, **where).done.total() == 0
+
+
 def broken(root: Path, count: int, whole: int = 0) -> Path:
     root.mkdir()
     for number in range(count):
