@@ -1,5 +1,6 @@
 """The commands that look back over runs; ``pipeline.cli`` registers them."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -13,13 +14,13 @@ def changes(
     workspace: WorkspaceOption,
     since: Annotated[str, typer.Option("--since", metavar="DATE|RUN", help="A day, or the name of a run.")],
     picture: Annotated[
-        Path | None, typer.Option("--picture", metavar="OUT.png", help="Draw these tracks: a contact sheet.")
+        Path | None, typer.Option("--picture", metavar="OUT.png", help="Draw these tracks: contact sheets of 30.")
     ] = None,
     config: ConfigOption = None,
     set_: SetOption = None,
 ) -> None:
     """Show the tracks that are new, ended, revived, split, merged, renamed or gone since a day or a run."""
-    from pipeline.reports.changes import render_changes
+    from pipeline.reports.changes import notes_of, render_changes
     from pipeline.runtime.gallery import View, draw
     from pipeline.runtime.history import changed_tracks
 
@@ -32,7 +33,10 @@ def changes(
     gone = {row["track_id"] for row in found.to_pylist() if row["what"] in ("merged", "renamed", "gone")}
     if not alive - gone:
         raise UserError(f"--picture {picture}: no track that is there changed since {since}; nothing was drawn")
-    for written in draw(context, picture, View(tracks=tuple(sorted(alive - gone)))):
+    shown = View(tracks=tuple(sorted(alive - gone)), notes=notes_of(found))
+    if len(shown.tracks) > shown.max_tracks:
+        shown = replace(shown, page=None)
+    for written in draw(context, picture, shown):
         out.print(f"Picture: {written}", markup=False, soft_wrap=True)
 
 

@@ -42,7 +42,8 @@ def draw_tracks(
 
     Args:
         cells: one row a track and date: track_id (string), date (date32), num_images (integer) and pixels (binary: a
-            JPEG or any image file of one typical image; null draws an empty tile).  Rows in any order.
+            JPEG or any image file of one typical image; null draws an empty tile); note, if there is one, is written
+            beside the track.  Rows in any order.
         events: track_id, kind, other_track_id and date; the kinds birth, split, merge and end are marked, a gap is
             seen from the cells.
         dates: the collection's dates, ascending, without the undated ones.
@@ -180,6 +181,8 @@ class _Drawing:
         self._canvas.text((46, y - 16), row.track[:12], 14, INK, bold=0.2)
         self._canvas.text((46, y + 1), f"{_many(row.num_images, 'image')}, {_many(row.num_dates, 'date')}", 12, QUIET)
         self._canvas.text((46, y + 17), _span(row), 11, QUIET)
+        if row.note:
+            self._canvas.text((46, y + 33), row.note, 11, colour)
         for column, cell in sorted(row.cells.items()):
             x, top = self._left(column), y - self._cell / 2
             self._canvas.picture((x, top), self._cell, cell.pixels, colour)

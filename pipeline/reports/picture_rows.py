@@ -1,6 +1,6 @@
 """What the picture of the tracks shows: which tracks, which dates, in which order, and what happened in each row."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -42,6 +42,7 @@ class Row:
     ended: bool
     earlier: bool
     later: bool
+    note: str = ""
 
     @property
     def first(self) -> int:
@@ -75,6 +76,7 @@ class _Track:
     last: date
     num_dates: int
     num_images: int
+    note: str
 
 
 def plan(
@@ -87,7 +89,7 @@ def plan(
     second page the next; of too many dates, evenly spaced ones with the first and the last are shown.
 
     Args:
-        cells: track_id, date, num_images, and pixels (may be missing or null); one row a track and date.
+        cells: track_id, date, num_images, and pixels and note (may be missing or null); one row a track and date.
         events: track_id, kind, other_track_id, date.
         dates: the collection's dates, ascending.
         max_tracks: rows, at most.
@@ -111,7 +113,7 @@ def plan(
     if not 1 <= page <= num_pages:
         raise UserError(f"there is no page {page} of the picture: found {num_pages}, of {max_tracks} tracks each")
     order = _limited(families, tracks, slice((page - 1) * max_tracks, page * max_tracks))
-    kinds = {(event["track_id"], event["kind"]) for event in events.to_pylist()}
+    kinds = _kinds(events)
     rows = tuple(_row(tracks[name], by_track[name], kinds, dates, shown_dates) for name in order)
     kept = tuple(
         Tie(kind, track, other, _column(day, shown_dates))
@@ -120,6 +122,12 @@ def plan(
     )
     total = sum(track.num_images for track in tracks.values())
     return Plan(rows, shown_dates, kept, len(tracks), len(dates), total, page, num_pages)
+
+
+def _kinds(events: pa.Table) -> set[tuple[str, str]]:
+    """(track, kind) of the events; without the end of a track that was revived after it."""
+    counts = Counter((event["track_id"], event["kind"]) for event in events.to_pylist())
+    return {(track, kind) for (track, kind), n in counts.items() if kind != "end" or n > counts[track, "revival"]}
 
 
 def thinned(dates: Sequence[date], most: int) -> tuple[date, ...]:
@@ -134,11 +142,14 @@ def thinned(dates: Sequence[date], most: int) -> tuple[date, ...]:
 def _tracks(cells: pa.Table) -> dict[str, _Track]:
     days: dict[str, list[date]] = defaultdict(list)
     images: dict[str, int] = defaultdict(int)
+    notes: dict[str, str] = {}
     for cell in cells.drop_columns([name for name in cells.column_names if name == "pixels"]).to_pylist():
         days[cell["track_id"]].append(cell["date"])
         images[cell["track_id"]] += cell["num_images"]
+        notes[cell["track_id"]] = cell.get("note") or ""
     return {
-        name: _Track(name, min(found), max(found), len(found), images[name]) for name, found in sorted(days.items())
+        name: _Track(name, min(found), max(found), len(found), images[name], notes[name])
+        for name, found in sorted(days.items())
     }
 
 
@@ -207,6 +218,7 @@ def _row(
         ended=(track.track, "end") in kinds and max(cells) < len(shown) - 1,
         earlier=track.first < first and min(cells) == 0,
         later=last == shown[-1] and (track.last > last or (track.track, "end") not in kinds),
+        note=track.note,
     )
 
 

@@ -1,7 +1,8 @@
 """What the picture of the tracks needs, read from a workspace: narrow columns first, then pixels of what is shown."""
 
 import datetime as dt
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
@@ -26,6 +27,7 @@ class View:
         page: from 1; None: every page, each in a file of its own.
         tracks: ids of the tracks to draw; empty: all.
         events: kinds of events; only tracks with one of them on the dates shown are drawn; empty: all.
+        notes: track -> what is written beside it, a few words.
     """
 
     max_tracks: int = 30
@@ -33,6 +35,7 @@ class View:
     page: int | None = 1
     tracks: tuple[str, ...] = ()
     events: tuple[str, ...] = ()
+    notes: Mapping[str, str] = field(default_factory=dict)
 
 
 def draw(context: Context, file: Path, view: View) -> list[Path]:
@@ -68,6 +71,8 @@ def _draw_page(
     shown = plan(cells, events, dates, view.max_tracks, view.max_dates, page)
     wanted = {(row.track, shown.dates[column]) for row in shown.rows for column in row.cells}
     cells = _with_pixels(context, cells, wanted)
+    notes = [view.notes.get(track) for track in cells["track_id"].to_pylist()]
+    cells = cells.append_column("note", pa.array(notes, pa.string()))
     limits = {"max_tracks": view.max_tracks, "max_dates": view.max_dates, "page": page}
     save(draw_tracks(cells, events, dates, **limits), file, "tracks.png")
 

@@ -11,7 +11,6 @@ import pyarrow.compute as pc
 from pipeline import schemas
 from pipeline.errors import UserError
 from pipeline.runtime.context import Context
-from pipeline.runtime.steps import CURRENT
 from pipeline.runtime.tables import read_dates
 from pipeline.schemas import Table
 
@@ -44,18 +43,14 @@ def changed_tracks(context: Context, since: str) -> pa.Table:
         }
         for row in aliases.to_pylist()
     ]
-    told = set(aliases["track_id"].to_pylist())
-    now = _sizes(context)
-    came, went = (Counter(changes[name].to_pylist()) for name in ("new_track_id", "old_track_id"))
-    for track, images in now.items():
-        if track not in told and images and images == came[track] - went[track]:
-            rows.append({"what": "new", "track_id": track, "images": images})
-    dates = {day.isoformat() for day in pc.unique(changes["date"]).to_pylist()}
-    happened = read_dates(context, schemas.EVENTS, ("track_id", "kind"), dates.__contains__)
-    for kind, what in (("end", "ended"), ("revival", "revived")):
-        tracks = pc.unique(happened.filter(pc.equal(happened["kind"], kind))["track_id"]).to_pylist()
-        shown = {row["track_id"] for row in rows if row["what"] == what}
-        rows += [{"what": what, "track_id": one, "images": now.get(one, 0)} for one in tracks if one not in shown]
+    known = {(row["what"], row["track_id"]) for row in rows}
+    now, then = _images(context), _images(context, changes)
+    sizes = Counter[str]()
+    for (_, track), images in now.items():
+        sizes[track] += images
+    for what, tracks in _came_and_went(now, then, context.config.link.max_gap).items():
+        told = {track for said, track in known if what in (said, "new")}
+        rows += [{"what": what, "track_id": track, "images": sizes[track]} for track in tracks - told]
     found = pa.Table.from_pylist(rows, schema=TRACK_CHANGES)
     return found.sort_by([(name, "ascending") for name in ("what", "track_id", "other_track_id")])
 
@@ -109,11 +104,30 @@ def _of_runs(context: Context, table: Table, runs: list[str]) -> pa.Table:
     return pa.concat_tables([table.empty(), *found])
 
 
-def _sizes(context: Context) -> Mapping[str, int]:
-    """Images of each track there is."""
-    store = context.store(schemas.REGISTRY)
-    if CURRENT not in store.partitions:
-        return {}
-    rows = store.read(CURRENT, ("track_id", "num_images", "retired"), store.partitions[CURRENT])
-    rows = rows.filter(pc.invert(rows["retired"]))
-    return dict(zip(rows["track_id"].to_pylist(), rows["num_images"].to_pylist(), strict=True))
+def _images(context: Context, undone: pa.Table | None = None) -> Counter[tuple[str, str]]:
+    """Images of each date and track; as they were before the ``changes`` that are ``undone``."""
+    rows = read_dates(context, schemas.TRACKS, ("track_id",))
+    counts = rows.filter(pc.is_valid(rows["track_id"])).group_by(["date", "track_id"]).aggregate([([], "count_all")])
+    columns = (counts[name].to_pylist() for name in ("date", "track_id", "count_all"))
+    found = Counter({(date, track): images for date, track, images in zip(*columns, strict=True)})
+    for row in () if undone is None else undone.to_pylist():
+        for name, by in (("old_track_id", 1), ("new_track_id", -1)):
+            if row[name] is not None:
+                found[row["date"].isoformat(), row[name]] += by
+    return +found
+
+
+def _came_and_went(
+    now: Mapping[tuple[str, str], int], then: Mapping[tuple[str, str], int], max_gap: int
+) -> dict[str, set[str]]:
+    """The tracks that are ``new``, ``ended`` and ``revived``: an ended one is not seen on more than max_gap dates."""
+    (alive, over), (before, over_then) = _lasting(now, max_gap), _lasting(then, max_gap)
+    return {"new": alive - before, "ended": over - over_then, "revived": (alive - over) & over_then}
+
+
+def _lasting(images: Mapping[tuple[str, str], int], max_gap: int) -> tuple[set[str], set[str]]:
+    """The tracks that there are, and of these the ended ones."""
+    last = {track: date for date, track in sorted(images)}
+    dates = sorted({date for date, _ in images})
+    first_open = dates[-max_gap - 1] if len(dates) > max_gap else ""
+    return set(last), {track for track, date in last.items() if date < first_open}
