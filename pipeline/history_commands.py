@@ -54,7 +54,11 @@ def diff(
     from pipeline.runtime.history import state
 
     context = open_context(workspace, config, set_)
-    truth, tracks = as_truth(state(context, one)), state(context, other)
+    before, tracks = state(context, one), state(context, other)
+    truth = as_truth(before)
     if not truth.num_rows or not tracks.num_rows:
         raise UserError(f"{one if not truth.num_rows else other} has no tracks to compare")
     out.print(render(evaluate(tracks, truth)))
+    if {one, other} <= set(context.workspace.names("clusterings")):  # of runs the clusters of then are not known
+        clusters = evaluate(tracks, as_truth(before, "cluster_id")).clusters["bcubed_f"]
+        out.print(f"Clusters beside those of {one}, within their dates: BCubed F {clusters:.4f}", markup=False)

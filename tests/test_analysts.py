@@ -125,3 +125,15 @@ def test_pairs_are_asked_about_and_answers_hold(collection: Collection, tmp_path
     assert (one, other) not in again.select("image_id", "other_image_id").rows()
     with pytest.raises(UserError, match="and the next run would take that file"):
         command("review", "-w", workspace, "--answers", file, "--set", "verdicts.file=v.csv")
+
+
+def test_two_clusterings_are_compared(collection: Collection, workspace: Path) -> None:
+    settings = ("clustering=pairs", "cluster.method=agglomerative", "cluster.num_clusters=3")
+    run_local(collection.root, workspace, *settings)
+    own = command("diff", "-w", workspace, "default", "default").stdout
+    assert "IDF1               1.0000" in own
+    assert own.splitlines()[-1] == "Clusters beside those of default, within their dates: BCubed F 1.0000"
+    # six subjects in three clusters of two: a pair's images have precision 1/2, recall 1 of the clusters of one subject
+    assert "within their dates: BCubed F 0.6667" in command("diff", "-w", workspace, "default", "pairs").stdout
+    with pytest.raises(UserError, match="found no run and no clustering other"):
+        command("diff", "-w", workspace, "default", "other")

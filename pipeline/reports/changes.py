@@ -44,7 +44,7 @@ def notes_of(found: pa.Table) -> dict[str, str]:
     return {track: ", ".join(words) for track, words in said.items()}
 
 
-def as_truth(tracks: pa.Table) -> pa.Table:
-    """``image_id`` and ``identity`` of the images that have a track."""
-    rows = tracks.filter(pc.is_valid(tracks["track_id"]))
-    return rows.select(["image_id", "track_id"]).rename_columns(["image_id", "identity"])
+def as_truth(tracks: pa.Table, column: str = "track_id") -> pa.Table:
+    """``image_id`` and ``identity`` of the images that have a track, or a cluster (``cluster_id``)."""
+    rows = tracks.filter(pc.is_valid(tracks[column]))
+    return rows.select(["image_id", column]).rename_columns(["image_id", "identity"])
