@@ -128,12 +128,15 @@ def test_pairs_are_asked_about_and_answers_hold(collection: Collection, tmp_path
 
 
 def test_two_clusterings_are_compared(collection: Collection, workspace: Path) -> None:
-    settings = ("clustering=pairs", "cluster.method=agglomerative", "cluster.num_clusters=3")
-    run_local(collection.root, workspace, *settings)
-    own = command("diff", "-w", workspace, "default", "default").stdout
+    for name, clusters in (("six", 6), ("one", 1)):
+        settings = (f"clustering={name}", "cluster.method=agglomerative", f"cluster.num_clusters={clusters}")
+        run_local(collection.root, workspace, *settings)
+    own = command("diff", "-w", workspace, "six", "six").stdout
     assert "IDF1               1.0000" in own
-    assert own.splitlines()[-1] == "Clusters beside those of default, within their dates: BCubed F 1.0000"
-    # six subjects in three clusters of two: a pair's images have precision 1/2, recall 1 of the clusters of one subject
-    assert "within their dates: BCubed F 0.6667" in command("diff", "-w", workspace, "default", "pairs").stdout
+    assert own.splitlines()[-1] == "Clusters beside those of six, within their dates: BCubed F 1.0000"
+    rows = read_dates(open_read(workspace, "clustering=six"), schemas.CLUSTERS, ("num_images",))
+    precision = sum(size**2 for size in rows["num_images"].to_pylist()) / (12 * 36)  # of 12 in one; their recall is 1
+    shown = f"within their dates: BCubed F {2 * precision / (1 + precision):.4f}"
+    assert shown in command("diff", "-w", workspace, "six", "one").stdout
     with pytest.raises(UserError, match="found no run and no clustering other"):
-        command("diff", "-w", workspace, "default", "other")
+        command("diff", "-w", workspace, "six", "other")

@@ -1,11 +1,12 @@
 """How many images keep their track's id while a collection grows, shrinks and is looked at otherwise.
 
-    python -m tests.bench.bench_churn
+    python -m tests.bench.bench_churn [sample|bananas|emoji|worlds]...
 
 On the sample and, where they are, `../shared/data`'s bananas and emoji, one workspace a set: the last date and one in
 the middle are left out at first; then (a) the last date is appended, (b) the late one comes, (c) one image in twenty
 goes, (d) the projection is fitted again, (e) another extractor is taken.  `same id` is of the images that are there
 before and after; what is expected by this project's issue 5 is 99 % for (a) to (d), each beside what naming did.
+Of simulated worlds (vectors, twelve dates of fifty subjects; tests/bench/worlds.py) (a) to (d) are done too.
 """
 
 import csv
@@ -13,16 +14,29 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pipeline import schemas
 from pipeline.runtime.context import Context
 from pipeline.runtime.tables import read_dates
 from pipeline.sample.write import write_sample
+from pipeline.stages.projection import ProjectionParams, fit
+from tests.bench.asking import date_of, image_ids
+from tests.bench.worlds import WORLDS, generate
+from tests.runtime.fed import Fed, Photos, fingerprints
 from tests.runtime.runs import open_read, run_local
 from tests.shared_sets import DATA, rows_of
 
 OTHER = "fingerprint.extractor=classical/hog"
+NAMES = (
+    "(a) a date is appended",
+    "(b) a late date comes",
+    "(c) 5 % of the images go",
+    "(d) the projection is fitted again",
+)
+KINDS = ("0 plain", "3 twins", "7 lighting", "10 1 beside 50")
+DATES = 12
 Rows = list[dict[str, str]]
 
 
@@ -57,16 +71,48 @@ def ids(workspace: Path) -> dict[str, str]:
     return {image: track for image, track in found if track is not None}
 
 
+def churn_of_world(kind: str) -> Iterator[tuple[str, float, dict[str, int]]]:
+    """As :func:`churn`, of a world's photographs, clustered as a run does by default."""
+    days = list(generate(replace(WORLDS[kind], dates=DATES), 0))
+    whole: Photos = {
+        date_of(t, day): dict(zip(image_ids(day, t), day.vectors, strict=True)) for t, day in enumerate(days)
+    }
+    dates = sorted(whole)
+    middle, last = dates[len(dates) // 2], dates[-1]
+    place = {image: k for k, image in enumerate(image for date in dates for image in whole[date])}
+    fewer = {
+        date: {image: one for image, one in here.items() if place[image] % 20 != 7} for date, here in whole.items()
+    }
+    rest = {date: whole[date] for date in dates if date not in (middle, last)}
+    states = (rest, {**rest, last: whole[last]}, whole, fewer, fewer)
+    fed, before = Fed(("cluster.method=auto", "cluster.similarity=null")), dict[str, str]()
+    for number, (name, now) in enumerate(zip(("start", *NAMES), states, strict=True)):
+        if number in (0, len(NAMES)):
+            model = fit(map(fingerprints, now.values()), ProjectionParams(), sum(map(len, now.values())))
+        context = fed.run(now, model=model)
+        after = fed.tracks()
+        if before:
+            yield name, kept(before, after), dict(context.churn)
+        before = after
+    fed.forget()
+
+
+def kept(before: dict[str, str], after: dict[str, str]) -> float:
+    """Of the images that are there before and after the share with the same id."""
+    both = before.keys() & after.keys()
+    return sum(before[image] == after[image] for image in both) / len(both)
+
+
 def steps(rows: Rows) -> Iterator[tuple[str, Rows, Sequence[str], bool]]:
     """What is done, the images that there are then, settings, and whether the projection is fitted again."""
     dates = sorted({row["captured_at"][:10] for row in rows})
     middle, last = dates[len(dates) // 2], dates[-1]
     yield "start", [row for row in rows if row["captured_at"][:10] not in (middle, last)], (), False
-    yield "(a) a date is appended", [row for row in rows if row["captured_at"][:10] != middle], (), False
-    yield "(b) a late date comes", rows, (), False
+    yield NAMES[0], [row for row in rows if row["captured_at"][:10] != middle], (), False
+    yield NAMES[1], rows, (), False
     fewer = [row for place, row in enumerate(rows) if place % 20 != 7]
-    yield "(c) 5 % of the images go", fewer, (), False
-    yield "(d) the projection is fitted again", fewer, (), True
+    yield NAMES[2], fewer, (), False
+    yield NAMES[3], fewer, (), True
     yield "(e) another extractor", fewer, (OTHER,), False
 
 
@@ -81,9 +127,8 @@ def churn(collection: Path, rows: Rows, folder: Path) -> Iterator[tuple[str, flo
             writer.writerows(now)
         context = once(collection, workspace, manifest, *settings, refit=refit)
         after = ids(workspace)
-        both = before.keys() & after.keys()
         if before:
-            yield name, sum(before[image] == after[image] for image in both) / len(both), dict(context.churn)
+            yield name, kept(before, after), dict(context.churn)
         before = after
 
 
@@ -91,15 +136,22 @@ def main() -> None:
     print(__doc__)
     wanted = sys.argv[1:]
     with tempfile.TemporaryDirectory() as temporary:
-        for name, collection, rows in sets(Path(temporary)):
+        for name, collection, rows in sets(Path(temporary)) if wanted != ["worlds"] else ():
             if wanted and name not in wanted:
                 continue
             folder = Path(temporary) / f"{name}-churn"
             folder.mkdir()
-            for step, share, counts in churn(collection, rows, folder):
-                told = ", ".join(f"{key} {value}" for key, value in counts.items() if value and "images" not in key)
-                print(f"{name:10s} {step:36s} same id {100 * share:6.2f} %   ids: {told or 'as they were'}", flush=True)
+            show(name, churn(collection, rows, folder))
             shutil.rmtree(folder)
+    for kind in KINDS:
+        if not wanted or "worlds" in wanted:
+            show(kind, churn_of_world(kind))
+
+
+def show(name: str, found: Iterator[tuple[str, float, dict[str, int]]]) -> None:
+    for step, share, counts in found:
+        told = ", ".join(f"{key} {value}" for key, value in counts.items() if value and "images" not in key)
+        print(f"{name:14s} {step:36s} same id {100 * share:6.2f} %   ids: {told or 'as they were'}", flush=True)
 
 
 if __name__ == "__main__":

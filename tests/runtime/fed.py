@@ -46,15 +46,15 @@ class Fed:
         engine, reporter = (lambda: LocalEngine(1)), LineReporter(lambda _: None)
         return Context(open_workspace(self.uri, "memory://photos"), config_of(*given), engine, reporter)
 
-    def run(self, photos: Photos, verdicts: pa.Table | None = None) -> Context:
+    def run(self, photos: Photos, verdicts: pa.Table | None = None, model: pa.Table | None = None) -> Context:
         """What a run does once there are fingerprints: the collection has these photographs now."""
         context = self.context()
         context.workspace.begin()
-        model = fit([_fingerprints(EVEN)], ProjectionParams(reduction="none"), len(EVEN))
+        model = fit([fingerprints(EVEN)], ProjectionParams(reduction="none"), len(EVEN)) if model is None else model
         _put(context, schemas.PROJECTION, {model["model"][0].as_py(): model})
         context.store(schemas.PROJECTION).set_extra(model=model["model"][0].as_py())
         _put(context, schemas.IMAGES, {date: _images(sorted(here)) for date, here in photos.items()})
-        _put(context, schemas.FINGERPRINTS, {date: _fingerprints(here) for date, here in photos.items()})
+        _put(context, schemas.FINGERPRINTS, {date: fingerprints(here) for date, here in photos.items()})
         if verdicts is not None:
             put_verdicts(context, verdicts)
         for stage in UNNAMED_STAGES:
@@ -90,7 +90,8 @@ def _images(ids: list[str]) -> pa.Table:
     return pa.Table.from_pylist(rows, schemas.IMAGES.empty().schema)
 
 
-def _fingerprints(here: Mapping[str, np.ndarray]) -> pa.Table:
+def fingerprints(here: Mapping[str, np.ndarray]) -> pa.Table:
+    """``schemas.FINGERPRINTS`` of images."""
     ids = sorted(here)
     vectors = np.stack([here[one] for one in ids]).astype(np.float32)
     schema = schemas.FINGERPRINTS.empty([("vector", to_column(vectors).type)]).schema
