@@ -67,7 +67,9 @@ def draw_dendrogram(tree: Float64s, labels: Int64s, names: Sequence[str], date: 
     if shown <= len(tree):  # nothing is drawn below the lowest branch that is shown, but for the cut
         axes.set_ylim(bottom=0.9 * min(float(tree[-shown + 1, 2]), inside if across is None else min(inside, across)))
     leaves = f"; the top {shown} branches of {len(tree) + 1} images" if shown <= len(tree) else ""
-    _titled(axes, f"Dendrogram of {date}", f"{len(names)} clusters, {cut}; a colour is a cluster{leaves}")
+    _titled(
+        axes, f"Dendrogram of {date}", f"{len(names)} clusters, {cut}; a colour is a cluster, black are several{leaves}"
+    )
     axes.set_ylabel("distance at which two branches merge")
     return _drawn(figure)
 

@@ -1,11 +1,15 @@
 """DBSCAN and HDBSCAN by scikit-learn, from all pairs and along the graph."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
 from pipeline.compute.clustering import cluster_rows
 from pipeline.compute.criteria import Dense, criterion
 from pipeline.compute.knn import Search, neighbor_graph
 from pipeline.compute.task import ClusteringTask, Settings
+from pipeline.errors import UserError
 from tests.bench.dates import planted
 
 pytestmark = pytest.mark.slow  # scikit-learn takes seconds to import
@@ -43,3 +47,14 @@ def test_the_evidence_on_dbscan_is_what_parts_its_cores(dense_below: int) -> Non
                 assert (labels[first] == labels[second]) == (found.joined <= found.reach)
                 together += int(labels[first] == labels[second])
     assert together > 5
+
+
+def test_another_metric_is_read_from_all_pairs_alone() -> None:
+    """On the line, cityblock: 0, 1, 2 are within 1 of each other in steps, 5 is not."""
+    vectors = np.array([[0, 0], [1, 0], [2, 0], [5, 0]], np.float32)
+    graph = neighbor_graph(vectors, 3, Search(unit=False))
+    settings = Settings(metric="cityblock", distance=1.0, min_samples=2)
+    task = ClusteringTask(vectors, *graph, settings, unit=False)
+    assert cluster_rows("dbscan", task).tolist() == [0, 0, 0, -1]
+    with pytest.raises(UserError, match="cluster.metric cityblock reads all pairs of images: 4 on a date"):
+        cluster_rows("dbscan", replace(task, settings=replace(settings, dense_below=3)))

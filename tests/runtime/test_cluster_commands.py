@@ -58,7 +58,10 @@ def test_tune_writes_a_config_that_a_run_takes_and_leaves_the_clustering_alone(w
     again = told("tune", *options(workspace, *QUICK), "--out", str(tmp_path / "again.yaml"))
     assert "cluster:" not in again  # nothing was computed a second time
     assert (tmp_path / "again.yaml").read_text() == out.read_text()
-    assert "method:" in told("config", "--config", str(out))
+    photos = ["--collection", str(workspace.parent / "photos"), "--workspace", str(workspace), "--engine", "local"]
+    told("run", *photos, "--config", str(out), "--set", "clustering=tuned")
+    made = tables(workspace, QUICK[0], "clustering=tuned")["assignments"]
+    assert {date: len(set(rows["cluster_id"].to_pylist())) for date, rows in made.items()} == dict.fromkeys(trials, 3)
 
 
 def test_why_two_images_are_together_or_apart(workspace: Path) -> None:

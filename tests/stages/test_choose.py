@@ -50,6 +50,24 @@ def test_numbers_of_clusters_are_tried_where_the_config_names_none() -> None:
     assert max(row["num_clusters"] for row in trials) == 20
 
 
+@pytest.mark.parametrize(
+    ("method", "key", "tried"),
+    [
+        ("components", "similarity", 8),
+        ("chinese_whispers", "similarity", 8),
+        pytest.param("dbscan", "similarity", 16, marks=pytest.mark.slow),
+        pytest.param("hdbscan", "min_samples", 4, marks=pytest.mark.slow),
+        pytest.param("leiden", "resolution", 9, marks=pytest.mark.slow),
+    ],
+)
+def test_a_method_without_a_number_of_clusters_tries_what_it_has(method: str, key: str, tried: int) -> None:
+    """And finds the planted subjects by it."""
+    clusters, trials = chosen([6] * 6, method=method, choose={"by": {"silhouette": 1.0}, "max_cluster_fraction": 0.9})
+    assert len(trials) == tried
+    assert all(key in row["settings"] for row in trials)
+    assert clusters.num_rows == 6
+
+
 def test_limits_are_written_beside_what_they_refuse() -> None:
     grid = [{"method": ["agglomerative"], "num_clusters": [2, 4]}]
     _, trials = chosen([5] * 4, choose={"by": {"silhouette": 1}, "grid": grid, "min_clusters": 3})
