@@ -56,5 +56,5 @@ def test_another_metric_is_read_from_all_pairs_alone() -> None:
     settings = Settings(metric="cityblock", distance=1.0, min_samples=2)
     task = ClusteringTask(vectors, *graph, settings, unit=False)
     assert cluster_rows("dbscan", task).tolist() == [0, 0, 0, -1]
-    with pytest.raises(UserError, match="cluster.metric cityblock reads all pairs of images: 4 on a date"):
+    with pytest.raises(UserError, match=r"cluster\.metric cityblock reads all pairs of images: 4 on a date"):
         cluster_rows("dbscan", replace(task, settings=replace(settings, dense_below=3)))
