@@ -37,7 +37,8 @@ from pipeline.stages.fingerprint import Fingerprinter, FingerprintParams
 from pipeline.stages.projection import ProjectionParams, apply, fit
 from pipeline.stages.vectors import to_matrix
 from tests import objects
-from tests.bench.bench_clusterers import real_instruments, simulated_instruments
+from tests.bench.bench_clusterers import Dates, real_instruments, simulated_instruments
+from tests.bench.dates import planted
 from tests.shared_sets import DATA, rows_of
 
 FULL = bool(os.environ.get("FULL"))
@@ -178,12 +179,23 @@ def by_itself(vectors: Vectors, params: ClusterParams) -> Labels:
     return noise_alone(choose(task, settings, cut, params.choose)[1])
 
 
+def large_instruments() -> Iterator[Dates]:
+    """Crowded dates: what single dates of some hundred images do not show."""
+    for name, sizes, scatter in (
+        ("1 000 singletons", [1] * 1000, 0.1),
+        ("1 500 pairs", [2] * 1500, 0.1),
+        ("3 000, half noise", [10] * 150 + [1] * 1500, 0.1),
+        ("3 000, half noise", [10] * 150 + [1] * 1500, 0.3),
+    ):
+        yield Dates(f"sim {name}, {scatter}", [planted(sizes, scatter, 0)])
+
+
 def collapse() -> None:
     """Each method's clusters a date beside the subjects; marked is what is one cluster, or all images alone."""
     print("\nclusters a date, mean; * on some date one cluster, ! all images alone, where the truth is neither")
     print(f"{'':30s}{'images':>7s}{'truth':>7s}" + "".join(f"{name[:9]:>10s}" for name in BY_ITSELF))
     real = real_instruments(Fingerprinter(FingerprintParams()))
-    for instrument in (*real, *simulated_instruments()):
+    for instrument in (*real, *simulated_instruments(), *large_instruments()):
         dates = [(vectors, truth) for vectors, truth in instrument.dates if len(vectors) > 2]
         subjects = np.array([len(set(truth)) for _, truth in dates])
         size = np.array([len(truth) for _, truth in dates])
