@@ -118,8 +118,18 @@ def nearest(queries: Float32s, vectors: Float32s, count: int, search: Search) ->
         return np.zeros((len(queries), count), np.int64), np.zeros((len(queries), count), np.float32)
     found = _search(queries, vectors, count, search)
     products = similarities(queries, vectors, found, search.unit)
-    order = np.lexsort((found, -products), axis=1)
-    return np.take_along_axis(found, order, axis=1), np.take_along_axis(products, order, axis=1)
+    _sort(found, products)
+    return found, products
+
+
+def _sort(found: Int64s, products: Float32s) -> None:
+    """Sort each row by similarity, ties by row number, in place; but for last bits and ties a search did so."""
+    above, below = products[:, :-1], products[:, 1:]
+    wrong = (below > above) | ((below == above) & (found[:, 1:] < found[:, :-1]))
+    rows = np.flatnonzero(wrong.any(axis=1))
+    order = np.lexsort((found[rows], -products[rows]), axis=1)
+    found[rows] = np.take_along_axis(found[rows], order, axis=1)
+    products[rows] = np.take_along_axis(products[rows], order, axis=1)
 
 
 def similarities(queries: Float32s, vectors: Float32s, chosen: Int64s, unit: bool = True) -> Float32s:
@@ -183,6 +193,8 @@ def _checksums(vectors: Float32s) -> npt.NDArray[np.uint64]:
 
 def _without_self(found: Int64s, products: Float32s, count: int) -> tuple[Int64s, Float32s]:
     """Remove each row's own number, or the last place where it is not among the found."""
+    if (found[:, 0] == np.arange(len(found))).all():  # the usual case, without a copy
+        return found[:, 1:], products[:, 1:]
     own = found == np.arange(len(found))[:, None]
     own[:, -1] |= ~own.any(axis=1)
     keep = ~own

@@ -137,13 +137,17 @@ def umist() -> None:
     print(f"{'bag of SIFT, Ward k=20, median of 5 (.5548 .6544 .3584)':58s} {20:5d}  {median}", flush=True)
     print("published best, VGG19 fc1, Ward k=20:                             .654   .766   .518")
     for extractor in ("efficientnet_lite0", "classical/hog", *(["classical/lbp", "faces/dlib"] if FULL else [])):
-        table = fingerprints("umist", extractor)
+        every = fingerprints("umist", extractor)
+        table = every.filter(every["vector"].is_valid())
+        found = [one for one, kept in zip(truth, every["vector"].is_valid().to_pylist(), strict=True) if kept]
+        if table.num_rows < every.num_rows:
+            print(f"{extractor}: {every.num_rows - table.num_rows} of {every.num_rows} images have no vector: left out")
         for name, vectors in reduced(table):
             for method, settings in METHODS.items() if FULL else [("ward", None), ("auto", METHODS["auto"])]:
                 if settings is None or method == "ward":
-                    report(f"{extractor}, {name}, Ward k=20", truth, ward(vectors, 20))
+                    report(f"{extractor}, {name}, Ward k=20", found, ward(vectors, 20))
                 else:
-                    report(f"{extractor}, {name}, {method}", truth, clustered(vectors, method, settings))
+                    report(f"{extractor}, {name}, {method}", found, clustered(vectors, method, settings))
 
 
 def bananas() -> None:
