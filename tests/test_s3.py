@@ -20,7 +20,7 @@ from pipeline.s3 import S3
 from pipeline.schemas import TABLES
 from pipeline.stages.ingest_params import SourceParams
 from pipeline.storage import create, open_filesystem
-from tests.collections import Collection
+from tests.collections import AS_THEY_ARE, TINY, Collection
 from tests.commands import environment, imagetracks, leftovers, message_of, run_arguments
 from tests.objects import held
 from tests.proxy import now_and_then, proxied
@@ -29,6 +29,7 @@ from tests.s3_server import S3Server, many_keys, s3_server
 
 pytestmark = pytest.mark.slow
 
+PLAIN = ("--set", AS_THEY_ARE)
 MANY = 6400
 NAMES = ("a b/x+y.jpg", "50%20.jpg", "#1.jpg", "k=v/é ü.jpg", "日本.jpg", "plain.jpg")
 DATES = ("2024-05-01", "2024-05-02", "2024-05-04", "2024-05-05", "2024-05-08")
@@ -44,7 +45,7 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
 @pytest.fixture(scope="module")
 def collection(s3: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Collection:
     """Photographs whose keys hold every sign that URLs have trouble with, in a folder and below s3://bucket/photos."""
-    made = Collection(tmp_path_factory.mktemp("photos"))
+    made = Collection(tmp_path_factory.mktemp("photos"), size=TINY)
     for day, date in enumerate(DATES):
         for subject, name in enumerate(NAMES):
             made.add(subject % 3, date, subject // 3, f"{day}/{name}")
@@ -57,14 +58,14 @@ def comparable(workspace: Path | str) -> dict[str, dict[str, pa.Table]]:
     places = {"uri", "object_version"}
     return {
         table: {date: rows.drop_columns([c for c in rows.column_names if c in places]) for date, rows in dates.items()}
-        for table, dates in tables(workspace).items()
+        for table, dates in tables(workspace, AS_THEY_ARE).items()
     }
 
 
 @pytest.fixture(scope="module")
 def on_folders(collection: Collection, tmp_path_factory: pytest.TempPathFactory) -> Path:
     workspace = tmp_path_factory.mktemp("local") / "ws"
-    done = imagetracks(*run_arguments(collection.root, workspace))
+    done = imagetracks(*run_arguments(collection.root, workspace, *PLAIN))
     assert done.returncode == 0, done.stderr
     return workspace
 
@@ -82,7 +83,7 @@ class FirstRun:
 def on_s3(s3: S3Server, collection: Collection) -> FirstRun:
     assert collection.identity
     with s3.counted() as everything, s3.counted("bucket/photos/") as of_collection:
-        done = imagetracks(*run_arguments("s3://bucket/photos", "s3://bucket/ws"))
+        done = imagetracks(*run_arguments("s3://bucket/photos", "s3://bucket/ws", *PLAIN))
     return FirstRun(done, everything, of_collection)
 
 
@@ -112,11 +113,11 @@ def test_a_night_with_one_late_image_asks_little(s3: S3Server, collection: Colle
     """Of an old date; for the newest one fewer parts come, and the heads, the lease and the fragments weigh more."""
     keys = sorted(collection.identity)
     s3.filesystem.pipe({f"bucket/night/photos/{key}": (collection.root / key).read_bytes() for key in keys})
-    run_local("s3://bucket/night/photos", "s3://bucket/night/ws")
+    run_local("s3://bucket/night/photos", "s3://bucket/night/ws", AS_THEY_ARE)
     before, late = parts_of(s3, "bucket/night/ws"), keys[0]
     s3.filesystem.pipe_file("bucket/night/photos/late.jpg", (collection.root / late).read_bytes() + b"\0")
     with s3.counted() as requests, s3.counted("bucket/night/photos/") as of_collection:
-        done = run_local("s3://bucket/night/photos", "s3://bucket/night/ws").done
+        done = run_local("s3://bucket/night/photos", "s3://bucket/night/ws", AS_THEY_ARE).done
     written = len(parts_of(s3, "bucket/night/ws") - before)
     print(f"{written} parts; of images: {dict(of_collection)}; all: {dict(requests)}")
     assert (done["images"], done["fingerprints"], of_collection) == (1, 1, {"GET": 1})
@@ -127,7 +128,7 @@ def test_a_night_with_one_late_image_asks_little(s3: S3Server, collection: Colle
 def test_a_second_run_reads_the_heads_and_writes_nothing(s3: S3Server, on_s3: FirstRun) -> None:
     assert on_s3.done.returncode == 0
     with s3.counted() as again:
-        done = imagetracks(*run_arguments("s3://bucket/photos", "s3://bucket/ws"))
+        done = imagetracks(*run_arguments("s3://bucket/photos", "s3://bucket/ws", *PLAIN))
     assert "Nothing to do" in done.stdout
     assert set(again) == {"GET", "LIST"}
     assert again.total() <= len(TABLES) + 13  # a head a table; the listing, the lease, tables that were never made
@@ -137,7 +138,7 @@ def test_a_second_run_reads_the_heads_and_writes_nothing(s3: S3Server, on_s3: Fi
 @pytest.mark.timeout(600)
 @pytest.mark.usefixtures("collection")
 def test_ray_workers_read_and_write_s3_through_what_networks_do(s3: S3Server, on_folders: Path) -> None:
-    run = ["run", "-c", "s3://bucket/photos", "-w", "s3://bucket/ray", "--set", "resources.num_cpus=1"]
+    run = ["run", "-c", "s3://bucket/photos", "-w", "s3://bucket/ray", *PLAIN, "--set", "resources.num_cpus=1"]
     fates = ("SlowDown", "InternalError", "reset", "lost", "cut")
     with proxied(s3.endpoint) as proxy:
         proxy.judge = now_and_then(0.05, 0, *fates)
