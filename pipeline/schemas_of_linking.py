@@ -84,12 +84,6 @@ LINK_STATE = Table(
         Column("track_key", ID, "The track: 10 characters that derive from its first cluster, and from nothing else."),
         Column("first_date", pa.date32(), "Its first date."),
         Column("last_cluster_id", ID, "Its cluster of this date."),
-        Column("num_dates", pa.int32(), "Dates on which it was seen."),
-        Column("num_images", pa.int64(), "Images so far."),
-        Column("first_image_id", ID, "Representative image of its first date."),
-        Column("last_image_id", ID, "Representative image of this date."),
-        Column("first_center", _list(pa.float32()), "Center of its first cluster."),
-        Column("drift", pa.float32(), "1 - cosine of its first and its last center: 0 unchanged, 2 opposite."),
         Column("bank_image_ids", _list(ID), "The exemplars it keeps, oldest first."),
         Column("bank_dates", _list(pa.date32()), "The date of each exemplar."),
         Column(

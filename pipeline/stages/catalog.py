@@ -271,14 +271,10 @@ MAP = Stage(
 
 LINK = Stage(
     name="link",
-    version=6,
+    version=7,
     section="link",
     reads=(
-        Read(
-            "clusters",
-            schemas.CLUSTERS,
-            ("cluster_id", "num_images", "medoid_image_id", "center", "exemplar_image_ids"),
-        ),
+        Read("clusters", schemas.CLUSTERS, ("cluster_id", "exemplar_image_ids")),
         _FINGERPRINTS,
         _MODEL,
         _ASSIGNMENTS,

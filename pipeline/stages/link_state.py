@@ -41,17 +41,10 @@ def state_row(
         looks = np.concatenate([tracks.bank_of(j), looks])
         ids, dates = [*old["bank_image_ids"], *ids], [*old["bank_dates"], *dates]
     kept = keep(looks, np.array([(today - day).days for day in dates], dtype=np.int64), bank_size)
-    first_center = found.centers[main] if old is None else np.asarray(old["first_center"], dtype=np.float32)
     return {
         "track_key": track_key_of(found.ids[main]) if old is None else tracks.ids[j],
         "first_date": today if old is None else old["first_date"],
         "last_cluster_id": found.ids[main],
-        "num_dates": 1 + (0 if old is None else old["num_dates"]),
-        "num_images": sum(found.num_images[i] for i in clusters) + (0 if old is None else old["num_images"]),
-        "first_image_id": found.medoids[main] if old is None else old["first_image_id"],
-        "last_image_id": found.medoids[main],
-        "first_center": first_center,
-        "drift": float(np.clip(1 - first_center.astype(np.float64) @ found.centers[main], 0, 2)),
         "bank_image_ids": [ids[k] for k in kept],
         "bank_dates": [dates[k] for k in kept],
         "bank_vectors": looks[kept].ravel(),

@@ -42,9 +42,6 @@ class DateClusters:
     """The clusters of one date in order of their ids, with their exemplars."""
 
     ids: list[str]
-    num_images: list[int]
-    medoids: list[str]
-    centers: Floats
     exemplar_ids: list[list[str]]
     looks: Floats
     starts: Ints
@@ -62,9 +59,6 @@ class DateClusters:
         wanted = np.array([position[image] for images in exemplar_ids for image in images], dtype=np.int64)
         return cls(
             ids=rows["cluster_id"].to_pylist(),
-            num_images=rows["num_images"].to_pylist(),
-            medoids=rows["medoid_image_id"].to_pylist(),
-            centers=to_matrix(rows["center"]),
             exemplar_ids=exemplar_ids,
             looks=to_matrix(exemplars["vector"])[wanted],
             starts=starts_of([len(images) for images in exemplar_ids]),
@@ -111,12 +105,12 @@ class OpenTracks:
         banks: dict[str, Floats] = {}
         for day, state in states:
             flat = pc.list_flatten(state["bank_vectors"]).to_numpy().astype(np.float32, copy=False)
-            ends = np.cumsum(pc.list_value_length(state["bank_vectors"]).to_numpy().astype(np.int64))
-            for row, end in zip(state.drop_columns(["bank_vectors"]).to_pylist(), ends, strict=True):
+            lengths = pc.list_value_length(state["bank_vectors"]).to_numpy().astype(np.int64)
+            ends = np.cumsum(lengths)
+            rows = state.drop_columns(["bank_vectors"]).to_pylist()
+            for row, start, end in zip(rows, ends - lengths, ends, strict=True):
                 newest[row["track_key"]] = (day, row)
-                size = len(row["bank_image_ids"])
-                first = end - size * len(row["first_center"])
-                banks[row["track_key"]] = flat[first:end].reshape(size, -1)
+                banks[row["track_key"]] = flat[start:end].reshape(len(row["bank_image_ids"]), -1)
         ids = sorted(set(newest) - closed)
         place = {day: len(states) - i for i, (day, _) in enumerate(states)}
         return cls(
