@@ -3,6 +3,7 @@
 import pytest
 
 from tests.bench.baselines import threshold
+from tests.bench.fold import followed
 from tests.bench.following import PARAMS, follow, ours
 from tests.bench.worlds import WORLDS, generate
 
@@ -24,3 +25,12 @@ def test_date_by_date_is_batch() -> None:
     whole, part = follow(days, ours()), follow(days[:8], ours())
     assert (whole.linked[: len(part.linked)] == part.linked).all()
     assert (whole.probability[: len(part.linked)] == part.probability).all()
+
+
+def test_the_fold_on_arrays_is_the_stages() -> None:
+    days = list(generate(WORLDS["2 merged 10 %"], 0))[:6]
+    arrays, tables = follow(days, ours()), followed(days)
+    assert (arrays.linked == tables.linked).all()
+    assert (arrays.right == tables.right).all()
+    assert arrays.probability == pytest.approx(tables.probability, abs=1e-3)
+    assert arrays.idf1() == tables.idf1()
