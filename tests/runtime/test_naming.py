@@ -122,9 +122,8 @@ def test_two_clusterings_have_a_history_each(tmp_path: Path) -> None:
     assert isinstance(other.read("current"), pa.Table)
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_backfill_in_any_order_gives_what_the_run_from_scratch_gives_up_to_naming(seed: int, tmp_path: Path) -> None:
-    """Photographs come in random portions, also of dates in between; both start from one fitted projection."""
+def test_photographs_in_random_portions_give_what_the_run_from_scratch_gives_up_to_naming(tmp_path: Path) -> None:
+    """Also of dates in between; both start from one fitted projection.  For any order of dates see test_backfill."""
     source = small(tmp_path / "source", subjects=3, shots=1)
     scratch = tmp_path / "scratch"
     photos = tmp_path / "photos"
@@ -136,7 +135,7 @@ def test_backfill_in_any_order_gives_what_the_run_from_scratch_gives_up_to_namin
     shutil.copytree(scratch / model, workspace / model)
     shutil.copy(scratch / "imagetracks.json", workspace)
     keys = sorted(source.identity)
-    random.Random(seed).shuffle(keys)
+    random.Random(1).shuffle(keys)
     for portion in (keys[:4], keys[4:]):
         for key in portion:
             (photos / key).parent.mkdir(parents=True, exist_ok=True)
