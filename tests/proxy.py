@@ -70,6 +70,7 @@ class Proxy:
 
 class _Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # an answer in two pieces would wait 40 ms for the first one's receipt
     server: "_Server"
 
     def handle_any(self) -> None:
