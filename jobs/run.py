@@ -2,14 +2,14 @@
 
 import typer
 
-from pipeline.cli import guarded, run
+from pipeline.cli import end_with, run
 
 
 def main() -> None:
     """Run the pipeline; in a Ray job it joins the cluster that runs the job."""
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command()(run)
-    guarded(app)
+    end_with(app)
 
 
 if __name__ == "__main__":

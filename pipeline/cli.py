@@ -254,13 +254,18 @@ app.command("map")(map_)
 
 
 def main() -> None:
-    """Run the command; a person's mistake ends with a message and its exit code, never a traceback.
+    """Run the command."""
+    end_with(app)
+
+
+def end_with(work: Callable[[], object]) -> NoReturn:
+    """Run ``work``, the last of the process; a mistake ends with a message and its exit code, never a traceback.
 
     The process ends before C++ takes its libraries down: where one of their threads still runs then, it is aborted
     ("terminate called without an active exception", once in some hundred runs), and the exit code is lost.
     """
     try:
-        guarded(app)
+        guarded(work)
         code: object = None
     except SystemExit as end:
         code = end.code

@@ -15,6 +15,8 @@ AS_THEY_ARE = "fingerprint.extractor=raw_pixels:size=32x24:color=grey"
 
 Torch costs a process four CPU seconds, more than all else that it does in such a run.
 """
+PLAIN = ("--set", AS_THEY_ARE)
+"""The same for the command."""
 
 
 @dataclass

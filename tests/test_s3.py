@@ -20,7 +20,7 @@ from pipeline.s3 import S3
 from pipeline.schemas import TABLES
 from pipeline.stages.ingest_params import SourceParams
 from pipeline.storage import create, open_filesystem
-from tests.collections import AS_THEY_ARE, TINY, Collection
+from tests.collections import AS_THEY_ARE, PLAIN, TINY, Collection
 from tests.commands import environment, imagetracks, leftovers, message_of, run_arguments
 from tests.objects import held
 from tests.proxy import now_and_then, proxied
@@ -29,7 +29,6 @@ from tests.s3_server import S3Server, many_keys, s3_server
 
 pytestmark = pytest.mark.slow
 
-PLAIN = ("--set", AS_THEY_ARE)
 MANY = 6400
 NAMES = ("a b/x+y.jpg", "50%20.jpg", "#1.jpg", "k=v/é ü.jpg", "日本.jpg", "plain.jpg")
 DATES = ("2024-05-01", "2024-05-02", "2024-05-04", "2024-05-05", "2024-05-08")

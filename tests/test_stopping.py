@@ -10,13 +10,12 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from tests.collections import AS_THEY_ARE, TINY, Collection, small
+from tests.collections import AS_THEY_ARE, PLAIN, TINY, Collection, small
 from tests.commands import environment, imagetracks, leftovers, message_of, run_arguments, started
 from tests.killing import Killable
 from tests.runtime.runs import tables
 
 INJECTED = Path(__file__).parent / "injected"
-PLAIN = ("--set", AS_THEY_ARE)
 SLOWED = {"PYTHONPATH": str(INJECTED), "DECODE_SLEEP": "0.25"}
 """Each image takes a while, so that a small collection lasts long enough to be stopped."""
 

@@ -143,7 +143,7 @@ def isolated_branches(tree: Float64s, least_gap: float = ISOLATED_GAP) -> Bools:
     return _most_probable(lines, alone, np.zeros(len(tree)))
 
 
-def _read(tree: Float64s, least_gap: float = SHORTEST_GAP) -> _Lines:
+def _read(tree: Float64s, least_gap: float) -> _Lines:
     count = len(tree) + 1
     parts = tree[:, :2].astype(np.int64)
     height = np.log(np.maximum(tree[:, 2], _FLOOR))

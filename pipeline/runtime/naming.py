@@ -193,7 +193,8 @@ def name_tracks(  # noqa: PLR0913  (what a call hands over, and its resources)
     registry = schemas.REGISTRY.empty() if task.registry is None else _whole(task.registry.read())
     none = schemas.STITCHES.empty().select(_STITCHED)
     chains = Chains.of(pa.concat_tables([none, *(place.read() for place in task.stitches)]))
-    counted = _counted(task.days, registry, chains)
+    sewn = chains.moved(registry)
+    counted = _counted(task.days, sewn, chains)
     counts = Counter[tuple[str | None, str | None]]()
     for day in task.days:
         if day.date in counted:
@@ -208,7 +209,7 @@ def name_tracks(  # noqa: PLR0913  (what a call hands over, and its resources)
         changes.stage(run, _chained(first, rows), part_bytes) if first is not None else None,
         current.stage(CURRENT, [named.registry], part_bytes),
     )
-    renamed = _other_names(task, touched, registry, chains)
+    renamed = _other_names(task, touched, sewn, chains)
     return Named(staged, renamed, chains.taken_up, {**named.churn, **moved})
 
 
@@ -220,25 +221,25 @@ def _whole(registry: pa.Table) -> pa.Table:
     return registry.append_column("later_keys", none).select(schemas.REGISTRY.names)
 
 
-def _counted(days: tuple[Day, ...], registry: pa.Table, chains: Chains) -> set[str]:
+def _counted(days: tuple[Day, ...], sewn: tuple[set[str], bool], chains: Chains) -> set[str]:
     """Dates whose images are counted: those that changed, and those on which stitches give tracks another name.
 
     From the first date of what is stitched newly; all of them where a stitch is there no longer, which an appended
-    date does not do.
+    date does not do.  ``sewn``: of :meth:`Chains.moved`.
     """
-    fresh, lost = chains.moved(registry)
+    fresh, lost = sewn
     since = "" if lost else min((chains.since[key].isoformat() for key in fresh), default=None)
     return {day.date for day in days if not day.same or (since is not None and day.date >= since)}
 
 
-def _other_names(task: Task, touched: set[str], registry: pa.Table, chains: Chains) -> tuple[str, ...]:
+def _other_names(task: Task, touched: set[str], sewn: tuple[set[str], bool], chains: Chains) -> tuple[str, ...]:
     """The dates that did not change and are to be published again, for a track is called otherwise or goes on.
 
     ``touched``: dates with images of such tracks.  Links and events of the dates after them speak of these tracks too,
     and of a track that is taken up the summary lies on its last date.
     """
     same = [day.date for day in task.days if day.same]
-    fresh, lost = chains.moved(registry)
+    fresh, lost = sewn
     if lost:
         return tuple(same)
     dates = [day.date for day in task.days]

@@ -14,7 +14,8 @@ class Names:
         """Names of the registry's rows: ``track_id``, ``track_key``, ``later_keys``, ``retired``."""
         rows = registry.sort_by([("retired", "ascending"), ("track_id", "ascending")])
         ids, later = rows["track_id"], rows["later_keys"]
-        self._keys = pa.chunked_array([*pc.list_flatten(later).chunks, *rows["track_key"].chunks], pa.string())
+        keys = pa.chunked_array([*pc.list_flatten(later).chunks, *rows["track_key"].chunks], pa.string())
+        self._keys = keys.combine_chunks()  # once: ``of`` is asked for each column
         self._ids = pa.chunked_array([*pc.take(ids, pc.list_parent_indices(later)).chunks, *ids.chunks], pa.string())
         joined = rows.filter(pc.greater(pc.list_value_length(later), 0))
         parts = zip(joined["track_key"].to_pylist(), joined["later_keys"].to_pylist(), strict=True)
@@ -26,7 +27,7 @@ class Names:
         A key that no run has named is that of a track which ``--dates`` left behind when the dates before it were
         linked again; it is called as it would be named.
         """
-        found = pc.take(self._ids, pc.index_in(keys, value_set=self._keys.combine_chunks()))
+        found = pc.take(self._ids, pc.index_in(keys, value_set=self._keys))
         unknown = pc.and_(pc.is_null(found), pc.is_valid(keys))
         if not pc.any(unknown).as_py():
             return found

@@ -22,7 +22,7 @@ from pipeline.runtime.context import Context
 from pipeline.runtime.tables import read_dates
 from pipeline.sample.write import write_sample
 from pipeline.stages.projection import ProjectionParams, fit
-from tests.bench.asking import date_of, image_ids
+from tests.bench.fold import date_of, image_ids
 from tests.bench.worlds import WORLDS, generate
 from tests.runtime.fed import Fed, Photos, fingerprints
 from tests.runtime.runs import open_read, run_local

@@ -24,7 +24,7 @@ def antichains(lines: list[int], tree: np.ndarray) -> list[set[int]]:
 def test_the_evidence_is_the_sum_over_all_ways_to_cut() -> None:
     """Against an enumeration that shares no code: every antichain's probability, densities from SciPy."""
     tree = tree_of(directions(0, 4, 9, 60, 65, 120, 127))
-    lines = isolation._read(tree)
+    lines = isolation._read(tree, isolation.SHORTEST_GAP)
     cut = np.log(0.1)
     stop, go_on = isolation._cut_terms(lines, np.array([cut]))
     rates, gap, spread = np.array([[2.0, 1.5]]), np.array([[-0.1]]), np.array([[0.6]])
@@ -60,7 +60,7 @@ def test_the_evidence_is_the_sum_over_all_ways_to_cut() -> None:
 
 def test_expected_choices_are_the_derivative_of_the_sum() -> None:
     tree = tree_of(directions(0, 4, 9, 60, 62, 120, 123, 200, 201, 300))
-    lines = isolation._read(tree)
+    lines = isolation._read(tree, isolation.SHORTEST_GAP)
     stop, go_on = isolation._cut_terms(lines, np.array([np.log(0.05), np.log(0.3)]))
     expected = isolation._expected(lines, stop, go_on)
     step = 1e-6

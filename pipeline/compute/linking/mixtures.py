@@ -47,14 +47,15 @@ class Parts:
         """
         label = np.zeros(len(looks.looks), dtype=np.int64)
         sizes = np.diff(looks.starts, append=len(looks.looks))
-        usual = strangers(closeness(similarity), usual_level) if similarity.size else None
+        close = closeness(similarity)
+        usual = strangers(close, usual_level) if similarity.size else None
         if usual is not None:
-            fits = fitting(usual.scores(closeness(similarity)))
+            fits = fitting(usual.scores(close))
             for i in np.flatnonzero((fits.sum(axis=1) >= 2) & (sizes >= 2)).tolist():
                 tracks = np.flatnonzero(fits[i])
                 level = 0.5 * (usual.row[i] + usual.column[tracks])
-                close = closeness(looks.each(i, tracks)) - level.astype(np.float32)
-                label[looks.starts[i] : looks.starts[i] + sizes[i]] = _parted(close / np.float32(usual.scale))
+                above = closeness(looks.each(i, tracks)) - level.astype(np.float32)
+                label[looks.starts[i] : looks.starts[i] + sizes[i]] = _parted(above / np.float32(usual.scale))
         cluster = np.repeat(np.arange(len(sizes)), sizes)
         order = np.lexsort((label, cluster))
         same = (np.diff(cluster[order]) == 0) & (np.diff(label[order]) == 0)
