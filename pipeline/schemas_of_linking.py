@@ -70,7 +70,12 @@ LINK_EVENTS = Table(
         ),
         Column("cluster_id", ID, "The cluster it shows in; for an end, the track's last cluster."),
         Column("other_track_key", ID, "The track it split from, or merged with.", True),
-        Column("probability", pa.float64(), "That the event is real.", True),
+        Column(
+            "probability",
+            pa.float64(),
+            "That the event is real; for an end, that no cluster of this date, its last chance, continues it.",
+            True,
+        ),
         Column("evidence", pa.string(), "The figures it rests on, as a sentence.", True),
     ),
 )

@@ -1,6 +1,7 @@
 """Events and the links' probabilities against the truth, through the identity that a cluster mostly shows."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -9,6 +10,7 @@ import pyarrow.compute as pc
 
 from pipeline.compute.scoring import EventScore, Happening, Reliability, reliability, score_events
 
+Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
 
 
@@ -67,11 +69,15 @@ def scored_events(
 
     An event lies on its cluster's date and happens to the identity its cluster mostly shows.  Left out on both sides:
     events whose subject has no labelled image, and births on the collection's first date and ends on its last, where
-    the collection starts and stops and nobody is born or ends.
+    the collection starts and stops and nobody is born or ends.  Where the truth knows no revivals, a revival is a gap,
+    and takes back the end of its track before it.
     """
     subject, date = looks.of(events["cluster_id"])
     kind = np.asarray(events["kind"].to_pylist(), str)
     found = Happening(kind, date, subject, np.full_like(subject, -1))
+    if not pc.any(pc.equal(truth_events["kind"], "revival")).as_py():
+        kept = ~_taken_back(events["track_id"].to_pylist(), found)
+        found = replace(found, kind=np.where(kind == "revival", "gap", kind)).select(kept)
     days = np.asarray(pc.cast(truth_events["date"], pa.string()).to_pylist(), str)
     true = Happening(
         np.asarray(truth_events["kind"].to_pylist(), str),
@@ -80,6 +86,16 @@ def scored_events(
         _codes(truth_events["other"], identities),
     )
     return tuple(score_events(_within(found, len(dates)), _within(true, len(dates))))
+
+
+def _taken_back(track: Sequence[str], events: Happening) -> Bools:
+    """Which ends were followed by a revival of their track."""
+    revived: dict[str, int] = {}
+    for i in np.flatnonzero(events.kind == "revival").tolist():
+        revived[track[i]] = max(revived.get(track[i], -1), int(events.date[i]))
+    later = np.array([revived.get(one, -1) for one in track], np.int64)
+    out: Bools = (events.kind == "end") & (later > events.date)
+    return out
 
 
 def _codes(values: pa.ChunkedArray, order: pa.Array) -> Ints:

@@ -182,7 +182,7 @@ def link_date(
     taken = {row["earlier_track_key"] for row in stitched}
     ended_now = [j for j in _ended(open_tracks, decisions, params.max_gap) if open_tracks.ids[j] not in taken]
     happened = [*(_event(link) for link in links), *_doubts(links, params.doubtful), *resolved]
-    happened += [_end(open_tracks, j, params.max_gap) for j in ended_now]
+    happened += [_end(open_tracks, j, decisions, params.max_gap) for j in ended_now]
     happened += turnings(found, open_tracks, similarity, decisions.track)
     return LinkResult(
         links=table(schemas.LINK_DECISIONS, links),
@@ -266,12 +266,12 @@ def _ended(tracks: OpenTracks, decisions: "Decisions", max_gap: int) -> list[int
     return [j for j in range(len(tracks.ids)) if j not in continued and tracks.gaps[j] == max_gap + 1]
 
 
-def _end(tracks: OpenTracks, j: int, max_gap: int) -> dict[str, Any]:
+def _end(tracks: OpenTracks, j: int, decisions: "Decisions", max_gap: int) -> dict[str, Any]:
     return {
         "track_key": tracks.ids[j],
         "kind": "end",
         "cluster_id": tracks.rows[j]["last_cluster_id"],
         "other_track_key": None,
-        "probability": None,
+        "probability": float(decisions.unseen[j]),
         "evidence": f"not seen for more than {max_gap} dates",
     }

@@ -138,6 +138,29 @@ def test_events_are_matched_through_what_their_clusters_show():
     assert evaluate(*tables(), events=EVENTS).events == ()
 
 
+REVIVED = pa.table(
+    {
+        "track_id": ["T2", "T2", "T2"],
+        "kind": ["end", "revival", "end"],
+        "cluster_id": ["B1", "B2", "B2"],
+    }
+)
+
+
+def test_a_revival_is_a_gap_and_takes_back_the_end_before_it():
+    """b is seen on the first and the second date; its track ended in between, was revived, and ended."""
+    gap = ("gap", "2024-01-02", "b", None)
+    end, found = evaluate(
+        *tables(), events=REVIVED, truth_events=truth_events(gap, ("end", "2024-01-02", "b", None))
+    ).events
+    assert (end.kind, end.num_true, end.num_found, end.num_matched) == ("end", 1, 1, 1)
+    assert (found.kind, found.num_true, found.num_found, found.num_matched) == ("gap", 1, 1, 1)
+    known = truth_events(("revival", "2024-01-02", "b", None), ("end", "2024-01-01", "b", None))
+    end, revival = evaluate(*tables(), events=REVIVED, truth_events=known).events
+    assert (end.num_found, end.num_matched) == (2, 1)
+    assert (revival.kind, revival.num_found, revival.num_matched) == ("revival", 1, 1)
+
+
 def test_a_true_event_between_two_dates_of_the_collection_counts_as_on_the_later():
     truth = truth_events(("birth", "2024-01-03", "a", None))
     assert evaluate(*tables(), events=EVENTS, truth_events=truth).events[0].num_matched == 1

@@ -148,6 +148,8 @@ def test_a_gap_and_an_end() -> None:
     assert (back["previous_cluster_id"], back["gap_dates"], back["gap_days"]) == ("c001", 3, 3)
     assert events(results[4], "gap") == ["c004"]
     assert [events(result, "end") for result in results] == [[], [], [], [], ["d001"], []]
+    (end,) = (row for row in results[4].events.to_pylist() if row["kind"] == "end")
+    assert 0.95 < end["probability"] <= 1
 
 
 def test_no_open_track_beyond_max_gap() -> None:

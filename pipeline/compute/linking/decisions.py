@@ -19,7 +19,10 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Decisions:
-    """One entry per cluster: ``track`` is -1 for a birth, ``probability`` that the decision is right."""
+    """One entry per cluster: ``track`` is -1 for a birth, ``probability`` that the decision is right.
+
+    ``unseen`` has an entry per track: the probability that no cluster of the date continues it.
+    """
 
     track: Ints
     probability: Doubles
@@ -27,6 +30,7 @@ class Decisions:
     score: Doubles
     runner_up: Ints
     margin: Doubles
+    unseen: Doubles
     memory: Memory
 
 
@@ -62,7 +66,7 @@ def decide(similarity: Floats, gaps: Ints, memory: Memory | None = None, rules: 
     rules = rules if rules is not None else Rules()
     num_clusters, num_tracks = similarity.shape
     if not num_clusters or not num_tracks:
-        return _all_births(num_clusters, before)
+        return _all_births(num_clusters, num_tracks, before)
     each = _Table.of(similarity, gaps, before)
     today = collisions(each.scores) if rules.many_to_one else Collisions(0.0, 0.0)
     pieces = share_of_pieces(before, today) if rules.many_to_one else 0.0
@@ -129,9 +133,9 @@ def _problem(table: _Table, candidates: int, pieces: float) -> Problem:
     )
 
 
-def _all_births(num_clusters: int, memory: Memory) -> Decisions:
+def _all_births(num_clusters: int, num_tracks: int, memory: Memory) -> Decisions:
     none, zeros = np.full(num_clusters, -1, dtype=np.int64), np.zeros(num_clusters)
-    return Decisions(none, np.ones(num_clusters), zeros, zeros, none, zeros, memory)
+    return Decisions(none, np.ones(num_clusters), zeros, zeros, none, zeros, np.ones(num_tracks), memory)
 
 
 def _candidates(scores: Floats, count: int) -> Edges:
@@ -196,7 +200,9 @@ def _decisions(each: _Table, groups: Groups, answer: _Answer) -> Decisions:
     runner = np.where(others, rest.argmax(axis=1), -1).astype(np.int64)
     margin = np.where(others, score - rest[every, runner], 0.0)
     similarity = each.similarity[every, best].astype(np.float64)
-    return Decisions(track, probability[groups.cluster], similarity, score, runner, margin, answer.memory)
+    seen = np.bincount(edges.column, answer.found.probability, minlength=edges.num_columns)
+    unseen = np.clip(1.0 - seen, 0.0, 1.0)[groups.track]
+    return Decisions(track, probability[groups.cluster], similarity, score, runner, margin, unseen, answer.memory)
 
 
 def _tracks(each: _Table, groups: Groups, row: Ints, column: Ints) -> Ints:

@@ -41,6 +41,9 @@ def test_half_continues() -> None:
     found = decide(planted(40, 2, linked=20), ones(40))
     assert found.track[:20].tolist() == list(range(20))
     assert (found.track[20:] == -1).all()
+    assert found.unseen[:20].max() < 0.05
+    # Whom the unlinked might be is the same from both sides: no cluster has two tracks, no track two clusters.
+    assert found.unseen[20:].sum() == pytest.approx(found.probability[20:].sum(), abs=0.1)
 
 
 def test_a_single_subject_is_followed() -> None:
@@ -56,6 +59,7 @@ def test_nobody_there(shape: tuple[int, int]) -> None:
     assert (found.track == -1).all()
     assert (found.probability == 1).all()
     assert len(found.track) == shape[0]
+    assert found.unseen.tolist() == [1.0] * shape[1]
 
 
 @pytest.mark.slow

@@ -75,7 +75,7 @@ def test_no_tracks_or_no_clusters() -> None:
 def test_a_part_that_continues_nothing_stays_with_the_one_that_does() -> None:
     numbers = np.array([0.8, 0.9, 0.5, 0.6])
     ints = np.arange(4)
-    found = Decisions(np.array([3, -1, -1, -1]), numbers, numbers, numbers, ints, numbers, Memory())
+    found = Decisions(np.array([3, -1, -1, -1]), numbers, numbers, numbers, ints, numbers, np.ones(4), Memory())
     parts = Parts(np.array([0, 0, 1, 1]), np.array([0, 1, 2, 3]), np.array([0, 1, 2, 3]))
     whole, own = parts.whole(found)
     assert whole.track.tolist() == [3, -1]
