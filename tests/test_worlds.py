@@ -1,5 +1,7 @@
 """The bars of linking on a simulated world, also where similarity means something else."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.bench.baselines import threshold
@@ -27,8 +29,17 @@ def test_date_by_date_is_batch() -> None:
     assert (whole.probability[: len(part.linked)] == part.probability).all()
 
 
-def test_the_fold_on_arrays_is_the_stages() -> None:
-    days = list(generate(WORLDS["2 merged 10 %"], 0))[:6]
+def test_subjects_that_are_cut_now_and_then_keep_their_tracks() -> None:
+    """One cluster in twenty is cut in two; the tracks are nearly those of the same world with its clusters whole."""
+    knobs = replace(WORLDS["0 plain"], dates=20)
+    whole, cut = (followed(list(generate(replace(knobs, fragments=mean), 0))) for mean in (1.0, 1.05))
+    assert cut.idf1() > whole.idf1() - 0.1
+    assert cut.false_link_rate() <= 2 * PARAMS.false_link_rate
+
+
+@pytest.mark.parametrize("name", ["2 merged 10 %", "2 pieces 1.1x"])
+def test_the_fold_on_arrays_is_the_stages(name: str) -> None:
+    days = list(generate(WORLDS[name], 0))[:6]
     arrays, tables = follow(days, ours()), followed(days)
     assert (arrays.linked == tables.linked).all()
     assert (arrays.right == tables.right).all()

@@ -151,7 +151,7 @@ def link_date(
     memory = Memory.read(calibration_rows(before.calibration))
     parts = Parts.of(asked.impose(similarity), looks, memory.usual_level)
     imposed = asked.of(parts.cluster).impose(parts.similarity(looks, similarity))
-    decisions, own = parts.whole(decide(imposed, open_tracks.gaps, memory, rules))
+    decisions, own = parts.whole(decide(imposed, open_tracks.gaps, memory, rules, open_tracks.lives))
     if not asked.empty:
         decisions = _obeying(decisions, asked, similarity)
     links = [_link(date, i, found, open_tracks, decisions) for i in range(len(found.ids))]

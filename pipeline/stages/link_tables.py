@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import schemas
+from pipeline.compute.linking.kin import Lives
 from pipeline.compute.linking.scores import starts_of
 from pipeline.schemas import Table
 from pipeline.stages.vectors import to_matrix
@@ -97,6 +98,7 @@ class OpenTracks:
     rows: list[Mapping[str, Any]]
     bank: Floats
     starts: Ints
+    lives: Lives
 
     @classmethod
     def read(cls, states: Sequence[tuple[str, pa.Table]], closed: frozenset[str] = frozenset()) -> "OpenTracks":
@@ -120,6 +122,7 @@ class OpenTracks:
             rows=[newest[i][1] for i in ids],
             bank=np.concatenate([banks[i] for i in ids]) if ids else np.zeros((0, 0), dtype=np.float32),
             starts=starts_of([len(banks[i]) for i in ids]),
+            lives=_lives(ids, states),
         )
 
     def row(self, track: int) -> dict[str, Any]:
@@ -135,6 +138,19 @@ class OpenTracks:
         """The exemplars of the track's newest date that its bank holds."""
         dates = self.rows[track]["bank_dates"]
         return self.bank_of(track)[[day == max(dates) for day in dates]]
+
+
+def _lives(ids: Sequence[str], states: Sequence[tuple[str, pa.Table]]) -> Lives:
+    seen = np.zeros((len(ids), len(states)), dtype=bool)
+    young = np.zeros(len(ids), dtype=bool)
+    place = {key: i for i, key in enumerate(ids)}
+    for t, (_, state) in enumerate(states):
+        began = pc.greater(state["first_date"], to_date(states[0][0])).to_pylist()
+        for key, here in zip(state["track_key"].to_pylist(), began, strict=True):
+            if key in place:
+                seen[place[key], t] = True
+                young[place[key]] = here
+    return Lives(seen, young)
 
 
 def table(declared: Table, rows: Sequence[Mapping[str, Any]]) -> pa.Table:

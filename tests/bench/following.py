@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from pipeline.compute.linking.banks import keep
 from pipeline.compute.linking.decisions import Rules, decide
+from pipeline.compute.linking.kin import Lives
 from pipeline.compute.linking.memory import Memory
 from pipeline.compute.linking.mixtures import Parts
 from pipeline.compute.linking.scores import Looks, grouped, starts_of
@@ -37,11 +38,12 @@ STEP = 10**7
 
 
 class Seen(NamedTuple):
-    """A date's clusters and the open tracks: their looks, best cosines (clusters x tracks), dates since each track."""
+    """A date's clusters and the open tracks: looks, best cosines (clusters x tracks), dates since, and when seen."""
 
     looks: Looks
     similarity: Floats
     gaps: Ints
+    lives: Lives
 
 
 class Linked(NamedTuple):
@@ -156,9 +158,8 @@ def ours(scale: Callable[[Floats], Floats] = np.asarray) -> Linker:
     def link(seen: Seen, memory: Memory) -> Linked:
         parts = Parts.of(seen.similarity, seen.looks, memory.usual_level)
         similarity = scale(parts.similarity(seen.looks, seen.similarity)).astype(np.float32)
-        found, own = parts.whole(
-            decide(similarity, seen.gaps, memory, Rules(PARAMS.false_link_rate, PARAMS.candidates))
-        )
+        rules = Rules(PARAMS.false_link_rate, PARAMS.candidates)
+        found, own = parts.whole(decide(similarity, seen.gaps, memory, rules, seen.lives))
         return Linked(found.track, found.probability, found.memory, own)
 
     return link
@@ -172,6 +173,7 @@ class _Track:
     date: int
     bank: Floats
     dates: Ints
+    seen: list[int]
 
 
 @dataclass
@@ -205,21 +207,21 @@ def follow(days: Sequence[Day], link: Linker) -> Outcome:
         looks = [day.vectors[a : min(b, a + EXEMPLARS)] for a, b in spans]
         starts = starts_of([len(one) for one in looks])
         tracks = [one for one in tracks if t - one.date <= PARAMS.max_gap + 1]
-        gaps = np.array([t - one.date for one in tracks], dtype=np.int64)
-        chosen, probability, memory, own = link(_seen(looks, [one.bank for one in tracks], gaps), memory)
+        chosen, probability, memory, own = link(_seen(looks, tracks, t), memory)
         before = [(one.subject, one.subjects) for one in tracks]
         for i, j in enumerate(chosen.tolist()):
             subject = int(day.subject[i])
             subjects = frozenset(day.image_subject[slice(*spans[i])].tolist())
             if j < 0:
                 number += 1
-                tracks.append(_Track(number, subject, subjects, t, looks[i][:0], np.zeros(0, dtype=np.int64)))
+                tracks.append(_Track(number, subject, subjects, t, looks[i][:0], np.zeros(0, dtype=np.int64), []))
             mine = tracks[j] if j >= 0 else tracks[-1]
             was, were = before[j] if j >= 0 else (-1, frozenset())
             _grow(mine, t, looks[i] if own is None or j < 0 else looks[i][own[starts[i] : starts[i] + len(looks[i])]])
             # of several clusters that continue one track on one date any may be continued
             mine.subject, mine.subjects = subject, subjects | (mine.subjects if mine.date == t else frozenset())
             mine.date = t
+            mine.seen.append(t)
             followed.subject.append(subject)
             followed.linked.append(j >= 0)
             followed.shares.append(bool(subjects & were))
@@ -243,9 +245,13 @@ def _grow(track: _Track, t: int, looks: Floats) -> None:
     track.bank, track.dates = bank[kept], dates[kept]
 
 
-def _seen(looks: list[Floats], banks: list[Floats], gaps: Ints) -> Seen:
-    every = Looks(*grouped(looks), *(grouped(banks) if banks else (looks[0][:0], gaps)))
-    return Seen(every, every.similarity(), gaps)
+def _seen(looks: list[Floats], tracks: list[_Track], t: int) -> Seen:
+    gaps = np.array([t - one.date for one in tracks], dtype=np.int64)
+    every = Looks(*grouped(looks), *(grouped([one.bank for one in tracks]) if tracks else (looks[0][:0], gaps)))
+    dates = np.arange(max(t - PARAMS.max_gap - 1, 0), t)
+    seen = np.array([np.isin(dates, one.seen) for one in tracks], dtype=bool).reshape(len(tracks), len(dates))
+    young = np.array([t > 0 and one.seen[0] > dates[0] for one in tracks], dtype=bool)
+    return Seen(every, every.similarity(), gaps, Lives(seen, young))
 
 
 def _ratio(some: Bools, of: Bools) -> float:

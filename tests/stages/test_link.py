@@ -159,6 +159,20 @@ def test_no_open_track_beyond_max_gap() -> None:
     assert back["previous_cluster_id"] is None
 
 
+def test_a_subject_that_was_cut_once_keeps_its_track() -> None:
+    """c's photographs of date 3 are two clusters; the next date's look is as near to the one as to the other."""
+    dates = [seen("abcdefghijkl", t, shots=4) for t in range(6)]
+    dates[3]["C"] = dates[3]["c"][2:]
+    dates[3]["c"] = dates[3]["c"][:2]
+    dates[4]["c"] = (dates[3]["c"][:1] + dates[3]["C"][:1]) / 2
+    results = fold(dates)
+    tracks_of_c = [
+        row["track_key"] for result in results for row in result.links.to_pylist() if row["cluster_id"][0] == "c"
+    ]
+    assert {*tracks_of_c[:3], *tracks_of_c[4:]} == {track_key_of("c000")}
+    assert sum(len(track) == 6 for track in names_of_tracks(results).values()) >= 11
+
+
 def test_a_track_that_ended_is_stitched_to_the_one_that_comes_back() -> None:
     """c is away on dates 4 to 9, for longer than max_gap, and p, q and r for good; two dates later it is told."""
     crowd = "abdefghijklmno"

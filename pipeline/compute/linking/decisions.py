@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.compute.linking.cohorts import closeness, levels, normalise
+from pipeline.compute.linking.kin import CERTAIN, NONE, Claims, Lives, chance_of_cuts, claims
 from pipeline.compute.linking.matching import Edges
 from pipeline.compute.linking.memory import GAP_BINS, Memory, gap_bin
 from pipeline.compute.linking.model import Fit, Problem, fit
@@ -49,7 +50,13 @@ class Rules:
     least_probability: float = 0.5
 
 
-def decide(similarity: Floats, gaps: Ints, memory: Memory | None = None, rules: Rules | None = None) -> Decisions:
+def decide(
+    similarity: Floats,
+    gaps: Ints,
+    memory: Memory | None = None,
+    rules: Rules | None = None,
+    lives: Lives | None = None,
+) -> Decisions:
     """Decide which cluster continues which track.
 
     Args:
@@ -57,36 +64,38 @@ def decide(similarity: Floats, gaps: Ints, memory: Memory | None = None, rules: 
         gaps: dates since each track was seen, 1 is the date before.
         memory: of the earlier dates.
         rules: the user's.
+        lives: when the tracks were seen; without, only ``gaps`` are known of it.
 
     Returns:
         A decision a cluster.  A track is given to one cluster, unless the collection's clusters have shown themselves
-        to be pieces of subjects (:mod:`pipeline.compute.linking.pieces`): then to all that are taken for one.
+        to be pieces of subjects (:mod:`pipeline.compute.linking.pieces` and :mod:`~pipeline.compute.linking.kin`): then
+        to all that are taken for one.
     """
     before = memory if memory is not None else Memory()
     rules = rules if rules is not None else Rules()
+    lives = lives if lives is not None else Lives.of(gaps)
     num_clusters, num_tracks = similarity.shape
     if not num_clusters or not num_tracks:
         return _all_births(num_clusters, num_tracks, before)
     each = _Table.of(similarity, gaps, before)
     today = collisions(each.scores) if rules.many_to_one else Collisions(0.0, 0.0)
     pieces = share_of_pieces(before, today) if rules.many_to_one else 0.0
-    groups = Groups(np.arange(num_clusters), np.arange(num_tracks))
-    grouped = each
-    if pieces > MOSTLY:
-        each = _Table.of(similarity, gaps, before, pieces=True)
-        groups = group(each.scores)
-        grouped = _Table.of(groups.best(similarity), groups.newest(gaps), before, pieces=True)
-    problem = _problem(grouped, rules.candidates, pieces)
+    cut = chance_of_cuts(before) if rules.many_to_one else 0.0
+    joined = _join(each, lives, before, pieces, cut)
+    problem = _problem(joined.table, rules.candidates, pieces)
     found = fit(problem, before)
-    right = _right(problem, found)
-    chosen = _choose(right, before, rules if grouped.comparable else replace(rules, false_link_rate=1.0))
+    claimed = NONE if joined.subjects else claims(problem.edges, found.probability, lives, cut)
+    right = _right(problem, found, claimed)
+    chosen = _choose(right, before, rules if joined.table.comparable else replace(rules, false_link_rate=1.0))
     memory = _remember(problem, found, chosen, right, before)
     memory.collisions += today.met
     memory.by_chance += today.by_chance
-    if min(grouped.similarity.shape) > 1:
-        memory.level_sum += float(levels(closeness(grouped.similarity)).level.mean())
+    memory.kin += claimed.kin
+    memory.kin_among += 0.0 if joined.subjects else num_clusters
+    if min(joined.table.similarity.shape) > 1:
+        memory.level_sum += float(levels(closeness(joined.table.similarity)).level.mean())
         memory.levels += 1.0
-    return _decisions(each, groups, _Answer(problem, found, chosen, right, memory))
+    return _decisions(joined, lives, _Answer(problem, found, chosen, right, memory))
 
 
 @dataclass(frozen=True)
@@ -105,6 +114,27 @@ class _Table:
     def of(cls, similarity: Floats, gaps: Ints, memory: Memory, pieces: bool = False) -> "_Table":
         scores = normalise(closeness(similarity), memory.usual_level, pieces)
         return cls(similarity, gaps, np.zeros_like(similarity) if scores is None else scores, scores is not None)
+
+
+@dataclass(frozen=True)
+class _Joined:
+    """Clusters by tracks, and what is linked: ``subjects``, groups of clusters by groups of tracks, or one by one."""
+
+    each: _Table
+    groups: Groups
+    table: _Table
+    subjects: bool
+
+
+def _join(each: _Table, lives: Lives, memory: Memory, pieces: float, cut: float) -> _Joined:
+    """Take clusters, and tracks, for one, if the collection's have shown to be pieces: most, or now and then (kin)."""
+    if pieces <= MOSTLY and cut <= CERTAIN:
+        alone = Groups(np.arange(len(each.scores)), np.arange(len(each.gaps)))
+        return _Joined(each, alone, each, subjects=False)
+    each = _Table.of(each.similarity, each.gaps, memory, pieces=True)
+    groups = group(each.scores, None if pieces > MOSTLY else lives)
+    table = _Table.of(groups.best(each.similarity), groups.newest(each.gaps), memory, pieces=True)
+    return _Joined(each, groups, table, subjects=True)
 
 
 @dataclass(frozen=True)
@@ -151,16 +181,20 @@ def _candidates(scores: Floats, count: int) -> Edges:
     return Edges(row.astype(np.int64), column.astype(np.int64), num_rows, num_columns)
 
 
-def _right(problem: Problem, found: Fit) -> Doubles:
+def _right(problem: Problem, found: Fit, claimed: Claims) -> Doubles:
     """For each cluster's best candidate the probability that the link is right; 0 for all others.
 
-    Where several tracks fit a cluster, or several clusters a track, any of them is right by the share of pieces.
+    Where several tracks fit a cluster, or several clusters a track, any of them is right by the share of pieces; one
+    that stands for kin is ``claimed``.
     """
     edges, one = problem.edges, found.probability
     fits = np.where(problem.fits, one, 0.0)
     either = np.maximum(np.bincount(edges.row, fits, minlength=edges.num_rows)[edges.row] * problem.fits, found.alone)
     value = one + problem.pieces * np.maximum(either - one, 0.0)
-    best = _first(edges.row, -one, -found.alone)
+    np.maximum.at(value, claimed.edge, claimed.probability)
+    order = one.copy()
+    np.maximum.at(order, claimed.edge, claimed.probability)
+    best = _first(edges.row, -order, -found.alone)
     if problem.pieces <= MOSTLY:
         best = best[_first(edges.column[best], -value[best], edges.row[best])]
     out = np.zeros(len(value))
@@ -185,13 +219,14 @@ def _choose(probability: Doubles, memory: Memory, rules: Rules) -> Ints:
     return order[: good[-1] + 1] if len(good) else order[:0]
 
 
-def _decisions(each: _Table, groups: Groups, answer: _Answer) -> Decisions:
+def _decisions(joined: _Joined, lives: Lives, answer: _Answer) -> Decisions:
     """Of the clusters, from what was found of their groups."""
+    each, groups = joined.each, joined.groups
     scores, edges, chosen = each.scores, answer.problem.edges, answer.chosen
     linked = np.bincount(edges.row, answer.found.probability, minlength=edges.num_rows)
     probability = np.clip(1.0 - linked, 0.0, 1.0)
     probability[edges.row[chosen]] = answer.right[chosen]
-    track = _tracks(each, groups, edges.row[chosen], edges.column[chosen])
+    track = _tracks(each, groups, lives, edges.row[chosen], edges.column[chosen])
     best = np.where(track >= 0, track, scores.argmax(axis=1))
     every = np.arange(len(scores))
     score = scores[every, best].astype(np.float64)
@@ -205,15 +240,13 @@ def _decisions(each: _Table, groups: Groups, answer: _Answer) -> Decisions:
     return Decisions(track, probability[groups.cluster], similarity, score, runner, margin, unseen, answer.memory)
 
 
-def _tracks(each: _Table, groups: Groups, row: Ints, column: Ints) -> Ints:
-    """For each cluster the track that its group was given, or -1: the family's newest, of those the most similar."""
+def _tracks(each: _Table, groups: Groups, lives: Lives, row: Ints, column: Ints) -> Ints:
+    """For each cluster the likeliest track of the family that its group was given, or -1."""
     given = np.full(groups.cluster.max() + 1, -1, dtype=np.int64)
     for i, j in zip(row.tolist(), column.tolist(), strict=True):
         members = np.flatnonzero(groups.track == j)
-        if len(members) > 1:
-            near = each.similarity[np.ix_(groups.cluster == i, members)].max(axis=0)
-            members = members[np.lexsort((-near, each.gaps[members]))]
-        given[i] = members[0]
+        near = each.similarity[np.ix_(groups.cluster == i, members)].max(axis=0).astype(np.float64)
+        given[i] = members[lives.likeliest(members, near)] if len(members) > 1 else members[0]
     return given[groups.cluster]
 
 

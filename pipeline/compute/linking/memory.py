@@ -55,6 +55,9 @@ class Memory:
     collisions: float = 0.0
     by_chance: float = 0.0
     """Pairs of clusters that fit the same tracks and prefer the same one, and how many would if they did not care."""
+    kin: float = 0.0
+    kin_among: float = 0.0
+    """Clusters that met kin (:mod:`pipeline.compute.linking.kin`), and the clusters that they were among."""
     links: float = 0.0
     expected_false: float = 0.0
     """Links written, and how many of them are false by their own probabilities."""

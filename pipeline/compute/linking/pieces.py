@@ -15,6 +15,7 @@ import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 from scipy.sparse import csr_array
 
+from pipeline.compute.linking.kin import Lives
 from pipeline.compute.linking.memory import Memory
 
 Bools = npt.NDArray[np.bool_]
@@ -99,9 +100,14 @@ def share_of_pieces(memory: Memory, today: Collisions) -> float:
     return float(np.clip((ratio - LOOK_ALIKES) / (PIECES - LOOK_ALIKES), 0.0, 1.0))
 
 
-def group(scores: Floats) -> Groups:
-    """Families of tracks and siblings among the clusters, from normalised scores (clusters x tracks)."""
+def group(scores: Floats, lives: Lives | None = None) -> Groups:
+    """Families of tracks and siblings among the clusters, from normalised scores (clusters x tracks).
+
+    With ``lives`` only kin are of one family: tracks that were hardly seen together.
+    """
     track = families(scores)
+    if lives is not None:
+        track = lives.families(track)
     of_family = np.ascontiguousarray(_best_of(np.ascontiguousarray(scores.T), track).T)
     return Groups(siblings(of_family), track)
 
