@@ -93,6 +93,10 @@ def _add_tar(
                 elif noted(name):
                     content = tar.extractfile(member)
                     yield Noted(archive.prefix + name, content.read() if content is not None else b"")
+            # A damaged header behind the first looks to tarfile like the end, and what follows it would be lost.
+            file.seek(tar.offset)
+            if file.read(tarfile.BLOCKSIZE).strip(b"\0"):
+                raise tarfile.ReadError(f"no header of a member at byte {tar.offset}, nor the end")
     except tarfile.TarError as error:
         raise UserError(
             f"cannot read {archive.named}: {error}\n"
@@ -106,7 +110,7 @@ def _add_zip(
     try:
         with zipfile.ZipFile(file) as opened:
             members = sorted(opened.infolist(), key=lambda one: one.header_offset)
-            ends = [*(one.header_offset for one in members[1:]), opened.start_dir]
+            ends = [*(one.header_offset for one in members), opened.start_dir][1:]
             for member, end in zip(members, ends, strict=True):
                 name = member.filename.removeprefix("./")
                 if member.is_dir():

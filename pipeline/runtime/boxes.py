@@ -39,6 +39,9 @@ def read_boxes(named: str, rows: pa.Table, columns: tuple[str, ...], unit: str) 
             "boxes of one pixel at most in every row",
             "pixels, or ingest.box_unit=fractions",
         )
+    if unit == "pixels" and (within := (width < 1) & (height < 1)).any():
+        expected = "pixels in every row, or fractions in every row (ingest.box_unit=fractions)"
+        raise _wrong(named, rows, columns, within, "a box smaller than a pixel", expected)
     mask = pa.array(~given)
     return pa.StructArray.from_arrays([pa.array(side) for side in sides], fields=list(BOX), mask=mask)
 

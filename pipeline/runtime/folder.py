@@ -170,6 +170,14 @@ def _without(rows: Blocks, folders: list[str]) -> Blocks:
 
 def _no_image(folder: Folder, others: list[str]) -> UserError:
     found = other_suffixes(others)
+    patterns = {name: list(getattr(folder.params, name)) for name in ("include", "exclude")}
+    passed = [key for key in others if key.lower().endswith(tuple(one.lower() for one in folder.params.suffixes))]
+    if passed:
+        given = " and ".join(f"ingest.{name}={value}" for name, value in patterns.items() if value)
+        return UserError(
+            f"{given} leave no image of the collection {folder.name}, not even {min(passed)}\n"
+            "expected patterns of whole paths below it, such as cam1/** or **/*.jpg"
+        )
     archives = [kind for kind, ends in KINDS.items() if any(key.lower().endswith(ends) for key in others)]
     hint = f"; ingest.source={archives[0]} reads the images within" if archives else ""
     return UserError(

@@ -16,6 +16,7 @@ from pipeline.runtime.listing import Entry, entry_of
 from pipeline.storage import FileSystem, open_filesystem, redact
 
 _CSV_BLOCK = 2**23
+_READ = 2**20
 _NAMES = {
     "bucket": "bucket",
     "key": "key",
@@ -44,24 +45,29 @@ def read_inventory(uri: str, root: str) -> Iterator[Entry]:
     named = f"ingest.inventory {redact(uri)}"
     try:
         filesystem, path = open_filesystem(uri)
-        data = filesystem.cat_file(path)
         if path.endswith(".json"):
-            batches = _of_manifest(filesystem, json.loads(data), named)
+            batches = _of_manifest(filesystem, json.loads(filesystem.cat_file(path)), named)
         else:
-            batches = _batches(data, path, None, named)
+            batches = _batches(filesystem, path, None, named)
         for batch in batches:
             yield from _entries(batch, root, named)
     except FileNotFoundError as error:
         raise UserError(f"there is nothing at {named} ({error})\ncheck its path") from error
     except UserError:
         raise
-    except (ValueError, KeyError, TypeError, EOFError) as error:  # Arrow's errors are ValueErrors
+    except Exception as error:  # a store's package may raise anything
+        if not _is_of_content(error):
+            raise explain(error, named) or error from error
         raise UserError(
             f"cannot read {named}: {redact(f'{type(error).__name__}: {error}')[:200]}\n"
             "expected CSV with a header, Parquet, or the manifest.json of an S3 inventory in one of them"
         ) from error
-    except Exception as error:  # a store's package may raise anything
-        raise explain(error, named) or error from error
+
+
+def _is_of_content(error: Exception) -> bool:
+    """Whether it says that what was read is damaged or something else: of Arrow's a ValueError, or without a number."""
+    is_unpacked = type(error) is OSError and error.errno is None
+    return is_unpacked or isinstance(error, ValueError | KeyError | TypeError | EOFError)
 
 
 def _of_manifest(filesystem: FileSystem, manifest: dict[str, Any], named: str) -> Iterator[pa.RecordBatch]:
@@ -73,18 +79,26 @@ def _of_manifest(filesystem: FileSystem, manifest: dict[str, Any], named: str) -
     names = [name.strip() for name in str(manifest.get("fileSchema", "")).split(",")] if kind == "csv" else None
     for file in manifest["files"]:
         path = f"{bucket}/{file['key']}"
-        yield from _batches(filesystem.cat_file(path), path, names, named)
+        yield from _batches(filesystem, path, names, named)
 
 
-def _batches(data: bytes, path: str, names: list[str] | None, named: str) -> Iterator[pa.RecordBatch]:
-    """Blocks of rows; ``names`` are the columns' of an S3 inventory's CSV, which has no header."""
-    if path.endswith(".parquet"):
-        yield from pq.ParquetFile(pa.BufferReader(data)).iter_batches(BLOCK_ROWS)
-        return
-    if not path.endswith((".csv", ".csv.gz")):
+def _batches(filesystem: FileSystem, path: str, names: list[str] | None, named: str) -> Iterator[pa.RecordBatch]:
+    """Blocks of rows, of a file that is never held as a whole.
+
+    ``names`` are the columns' of an S3 inventory's CSV, which has no header.
+    """
+    if not path.endswith((".csv", ".csv.gz", ".parquet")):
         raise UserError(f"{named}: found the suffix of {path}\nexpected .csv, .csv.gz, .parquet or manifest.json")
-    stream: Any = pa.BufferReader(data)
-    if path.endswith(".gz"):
+    with filesystem.open(path, "rb", block_size=_READ, cache_type="readahead") as file:
+        if path.endswith(".parquet"):
+            # Without a buffer's size a row group's columns would be read whole, and one may hold all rows.
+            yield from pq.ParquetFile(file, buffer_size=_READ, pre_buffer=False).iter_batches(BLOCK_ROWS)
+        else:
+            yield from _csv_batches(pa.PythonFile(file, "r"), path.endswith(".gz"), names)
+
+
+def _csv_batches(stream: Any, packed: bool, names: list[str] | None) -> Iterator[pa.RecordBatch]:
+    if packed:
         stream = pa.CompressedInputStream(stream, "gzip")
     read = pyarrow.csv.ReadOptions(block_size=_CSV_BLOCK, column_names=names, use_threads=False)
     types = {name: pa.string() for name in ("Key", "key", "ETag", "etag", "e_tag", "Bucket", "bucket")}
@@ -110,6 +124,7 @@ def _entries(batch: pa.RecordBatch, root: str, named: str) -> Iterator[Entry]:
             f"{named} has no column {lacks!r}; found {', '.join(map(repr, batch.schema.names))}\n"
             "expected key, size, and etag or last_modified (an S3 inventory's own CSV is read by its manifest.json)"
         )
+    columns["size"] = columns["size"].cast(pa.int64())
     values = {name: column.to_pylist() for name, column in columns.items()}
     inside = root.rstrip("/") + "/"
     in_bucket = inside.lstrip("/")

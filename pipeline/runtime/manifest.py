@@ -79,6 +79,8 @@ def _refuse_repeated_columns(named: str, names: Sequence[str]) -> None:
 def _check_columns(named: str, rows: pa.Table, params: SourceParams) -> None:
     names = rows.column_names
     _refuse_repeated_columns(named, names)
+    if len(names) == 1 and any(sign in names[0] for sign in ";\t"):
+        raise UserError(f"{named} has the one column {names[0]!r}\nexpected commas between columns (tabs in a .tsv)")
     if PATH not in names and URI not in names:
         raise UserError(
             f"{named} has no column {PATH!r} or {URI!r}; found {', '.join(map(repr, names)) or 'no column'}\n"

@@ -243,11 +243,14 @@ def test_members_that_lie_side_by_side_are_read_together() -> None:
 def damaged(tmp_path: Path) -> dict[str, Path]:
     image = {"a.jpg": FILES["a/one.jpg"]}
     whole = tar(tmp_path / "whole.tar", image).read_bytes()
+    ends = len(whole.rstrip(b"\0")) // 512 * 512 + 512
     found = {
         "cut.tar": whole[:900],
+        "header.tar": whole[:ends] + b"?" * 99,
         "text.tar": b"hello" * 300,
         "packed.tar": gzip.compress(whole),
         "text.zip": b"hello" * 300,
+        "empty.zip": zipped(tmp_path / "none.zip", {}).read_bytes(),
         "cut.zip": zipped(tmp_path / "whole.zip", image).read_bytes()[:-30],
         "text.parquet": b"hello" * 300,
         "nothing.tar": tar(tmp_path / "none.tar", {"a.txt": b""}).read_bytes(),

@@ -2,16 +2,20 @@
 
 import datetime as dt
 import gzip
+import io
 import json
 from pathlib import Path
 
 import fsspec
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from fsspec.implementations.memory import MemoryFile
 
 from pipeline.errors import UserError
 from pipeline.runtime.choosing import prefixes_of
+from pipeline.runtime.inventory import read_inventory
 from pipeline.runtime.sources import list_collection
 from pipeline.stages.ingest_params import SourceParams
 from tests.pictures import photo, saved
@@ -31,6 +35,7 @@ def test_patterns_take_and_leave_keys(tmp_path: Path) -> None:
     assert listed(tmp_path, exclude=("**/raw/**", "**/thumbs/*")) == ["a.jpg", "cam1/b.jpg", "cam2/d.png"]
     assert listed(tmp_path, include=("**/*.jpg",), exclude=("cam?/**",)) == ["a.jpg"]
     assert "ingest.include" in refused(tmp_path, params=SourceParams(include=("a**b",)))
+    assert "leave no image" in refused(tmp_path, params=SourceParams(include=("cam9/**",)))
 
 
 def test_a_template_names_the_folders_of_some_days() -> None:
@@ -162,6 +167,30 @@ def test_an_inventory_is_read_instead_of_listing(form: str, memory: fsspec.Abstr
     assert objects["modified_at"][0].as_py() == dt.datetime(2024, 5, 1, 10)
 
 
+def test_no_inventory_is_held_as_a_whole(memory: fsspec.AbstractFileSystem, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, read = 2**17, list[int]()
+    etags = np.random.default_rng(0).bytes(8 * rows).hex()
+    columns = {
+        "key": [f"{row}.jpg" for row in range(rows)],
+        "size": [1] * rows,
+        "etag": [etags[16 * row : 16 * row + 16] for row in range(rows)],
+    }
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table(columns), sink, use_dictionary=False)  # one row group
+    memory.pipe_file("/i/x.parquet", sink.getvalue().to_pybytes())
+
+    def spied(file: MemoryFile, size: int = -1) -> bytes:
+        found = io.BytesIO.read(file, size)
+        read.append(len(found))
+        return found
+
+    monkeypatch.setattr(MemoryFile, "read", spied, raising=False)
+    first = next(read_inventory("memory://i/x.parquet", "bucket"))
+    assert first.path == "bucket/0.jpg"
+    assert max(read) <= 2**20 < sink.getvalue().size / 2
+    assert sum(read) < sink.getvalue().size
+
+
 def test_a_list_of_ones_own_names_keys_within_the_collection(tmp_path: Path) -> None:
     put(tmp_path, "a.jpg", "b.jpg")
     file = written(tmp_path / "list.csv", "key,size,etag\na.jpg,7,x\nsub/c.jpg,8,y\n")
@@ -175,6 +204,8 @@ def test_a_list_of_ones_own_names_keys_within_the_collection(tmp_path: Path) -> 
     [
         ("x.csv", "Key,Bytes\na,1\n", "no column 'size'"),
         ("x.csv", "key,size\na,1\n", "no column 'etag'"),
+        ("x.csv", "key,size,etag\na.jpg,big,x\n", "cannot read ingest.inventory"),
+        ("x.csv.gz", "key,size,etag\na.jpg,1,x\n", "cannot read ingest.inventory"),
         ("x.txt", "key", "found the suffix"),
         ("x.parquet", "PAR1", "cannot read"),
         ("x.json", '{"fileFormat": "ORC"}', "in ORC"),

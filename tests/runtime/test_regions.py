@@ -101,6 +101,7 @@ def test_a_box_that_does_not_fit_is_a_row(photos: Path, tmp_path: Path) -> None:
         (["a.jpg,one,1,5,5,1"], [], "the column 'x' holds something that is no number"),
         (["a.jpg,0.1,0.1,0.5,0.5,1", "b.jpg,0,0,1,1,1"], [], "ingest.box_unit=fractions"),
         (["a.jpg,1,1,5,5,1"], ["ingest.box_unit=fractions"], "a box beyond 1"),
+        (["a.jpg,1,1,5,5,1", "a.jpg,0.1,0.1,0.5,0.5,2"], [], "row 2 has a box smaller than a pixel"),
         (["a.jpg,1,1,5,5,1", "a.jpg,1,1,5.0,5,2"], [], "'#1,1,5,5' twice, in rows 1 and 2"),
         (["a.jpg,1,1,5,5,1"], ["ingest.regions=faces"], "faces are looked for"),
         (["a.jpg,1,1,5,5,1"], ["ingest.box_columns=[left,y,width,height]"], "no column 'left'"),

@@ -357,6 +357,7 @@ def test_an_absolute_path_within_the_root_stays_in_it(tmp_path: Path) -> None:
     [
         ("m.csv", "Path,x\na.jpg,1\n", "the nearest is 'Path'"),
         ("m.csv", "file_path,x\na.jpg,1\n", "the nearest is 'file_path'"),
+        ("m.csv", "path;x\na.jpg;1\n", "expected commas"),
         ("m.csv", "path,x\n", "no rows"),
         ("m.csv", "", "cannot read the manifest"),
         ("m.csv", "path,x\na.jpg\n", "as many fields in every row"),
