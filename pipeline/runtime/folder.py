@@ -169,20 +169,20 @@ def _without(rows: Blocks, folders: list[str]) -> Blocks:
 
 
 def _no_image(folder: Folder, others: list[str]) -> UserError:
-    found = other_suffixes(others)
-    patterns = {name: list(getattr(folder.params, name)) for name in ("include", "exclude")}
-    passed = [key for key in others if key.lower().endswith(tuple(one.lower() for one in folder.params.suffixes))]
-    if passed:
-        given = " and ".join(f"ingest.{name}={value}" for name, value in patterns.items() if value)
+    params, named = folder.params, f"the collection {folder.name}"
+    passed_over = [key for key in others if key.lower().endswith(tuple(suffix.lower() for suffix in params.suffixes))]
+    if passed_over:
         return UserError(
-            f"{given} leave no image of the collection {folder.name}, not even {min(passed)}\n"
+            f"ingest.include={list(params.include)} and ingest.exclude={list(params.exclude)} leave nothing "
+            f"of {named}, not even {min(passed_over)}\n"
             "expected patterns of whole paths below it, such as cam1/** or **/*.jpg"
         )
+    found = other_suffixes(others)
     archives = [kind for kind, ends in KINDS.items() if any(key.lower().endswith(ends) for key in others)]
     hint = f"; ingest.source={archives[0]} reads the images within" if archives else ""
     return UserError(
-        f"found no image at the collection {folder.name}" + (f", only {found}" if found else ", nothing at all") + "\n"
-        f"expected files that end in {', '.join(folder.params.suffixes)} (ingest.suffixes), or a --manifest{hint}"
+        f"found no image at {named}, {f'only {found}' if found else 'nothing at all: check its spelling'}\n"
+        f"expected files that end in {', '.join(params.suffixes)} (ingest.suffixes), or a --manifest{hint}"
     )
 
 

@@ -24,6 +24,7 @@ from pipeline.storage import RETRIES, is_local, open_filesystem, redact
 __all__ = ["Listing", "Scope", "fetch", "list_collection", "refuse_absent"]
 
 _SHOWN = 3
+_DESCRIBE = "describe them in the archive: sidecars beside a member, columns beside the bytes"
 
 
 def list_collection(
@@ -58,8 +59,7 @@ def list_collection(
     if manifest_uri is not None:
         if kind != "files":
             raise UserError(
-                f"a manifest names files, and the images of {folder.name} lie in archives ({kind})\n"
-                "describe them in the archive: sidecars beside a member, columns beside the bytes"
+                f"a manifest names files, and the images of {folder.name} lie in archives ({kind})\n{_DESCRIBE}"
             )
         _refuse_no_folder(folder)
         unlisted = list[str]()
@@ -129,6 +129,8 @@ def _of_manifest(folder: Folder, manifest_uri: str, retries: int, unlisted: list
     refuse_repeated(keys, f"the manifest {name} names", "one row an image, or a region of one")
     entries = found_at(places, folder.name, unlisted)
     if not any(entries):
+        if any(kind_of(part) for part in posixpath.dirname(places[0].path).split("/")):
+            raise UserError(f"{name} names members of archives, e.g. {places[0].path}, expected files\n{_DESCRIBE}")
         raise UserError(
             f"none of the {len(places)} images that {name} names is there, e.g. {places[0].path}\n"
             f"expected paths relative to the collection {folder.name}, or a column 'uri' with whole URIs"
