@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,21 +20,20 @@ READS = ("image_id", "content_hash", "region", "reason")
 
 @dataclass(frozen=True)
 class Reader:
-    """Reads the images that a unit names from their part, ``rows`` at a time; sent to workers."""
+    """Reads the images that a unit names from their parts; sent to workers."""
 
     images: TableStore
-    rows: int
 
     def __call__(self, unit: pa.Table) -> Iterator[pa.Table]:
-        """Tables of the columns that the extractor reads, and ``date``."""
-        one = unit.to_pylist()[0]
+        """One table of the columns that the extractor reads, and ``date``."""
+        yield pa.concat_tables([self._span(one) for one in unit.to_pylist()]).combine_chunks()
+
+    def _span(self, one: Mapping[str, Any]) -> pa.Table:
         columns = [*READS, "pixels"]
         found = read_rows(self.images.filesystem, one["path"], one["bytes"], (one["start"], one["stop"]), columns)
         if one["wanted"] is not None:
             found = found.filter(pc.is_in(found["image_id"], value_set=pa.array(one["wanted"], pa.string())))
-        found = found.append_column("date", pa.array([one["date"]] * found.num_rows, pa.string()))
-        for start in range(0, found.num_rows, self.rows):
-            yield found.slice(start, self.rows).combine_chunks()
+        return found.append_column("date", pa.array([one["date"]] * found.num_rows, pa.string()))
 
 
 class Worker:

@@ -39,6 +39,9 @@ VERSION = 1
 _SLOWER_THAN_DECODING = 10
 """How much longer a large network may take for some images, on a slow CPU, than a decoder."""
 
+_MOST_SPANS = 16
+"""Of a unit: even of one image each they fill a network's batch; more would read from the store one after another."""
+
 _HELD_BY = ("image_id", "pixels_key", "reason")
 
 
@@ -159,10 +162,10 @@ def _same(one: Units, other: Units) -> bool:
 def _map_together(context: Context, targets: list[Target], units: Units) -> list[Fragment]:
     """One pass over ``images`` for all ``targets``."""
     resources, first = context.config.resources, targets[0]
-    total, begun = sum(rows for _, rows in units), Begun(first.store, first.made_by, _span)
+    total, begun = sum(rows for _, rows in units), Begun(first.store, first.made_by, _places)
     died = begun.left()
-    trusted = [unit for unit, _ in units if died.isdisjoint(_span(unit))]
-    reader = Reader(context.store(IMAGES), resources.rows_per_fragment)
+    trusted = [unit for unit, _ in units if died.isdisjoint(_places(unit))]
+    reader = Reader(context.store(IMAGES))
     worker = partial(
         Worker, [(target.params, target.made_by) for target in targets], models(context, context.config.fingerprint)
     )
@@ -188,7 +191,7 @@ def _map_apart(context: Context, target: Target, units: Units) -> list[Fragment]
     reason, attempts = Reason.EXTRACTOR_FAILED, resources.retries + 1
     seconds = _SLOWER_THAN_DECODING * resources.decode_seconds
     work = Isolated("fingerprints", settings, reason, "pixels", attempts, seconds)
-    reader = Reader(context.store(IMAGES), resources.rows_per_fragment)
+    reader = Reader(context.store(IMAGES))
     writer = FragmentWriter(target.store, target.made_by)
     return run_isolated(context, "fingerprints", [(reader, work, writer, unit) for unit, _ in units], wants_gpu=True)
 
@@ -203,15 +206,33 @@ def _left_over(store: TableStore, made_by: str) -> list[Fragment]:
 
 def _units(context: Context, target: Target, fragments: list[Fragment]) -> Units:
     """What there is to do beside the fragments: units, and how many images each has."""
-    units: Units = []
+    spans: Units = []
     for work in target.stale:
         here = [fragment for fragment in fragments if work.date in fragment.dates]
         missing = _missing(context, target, work, here) if work.old or here else None
-        units += _units_of(context, work, missing)
-    return units
+        spans += _spans(context, work, missing)
+    return list(filled(spans, context.config.resources.rows_per_fragment))
 
 
-def _units_of(context: Context, work: DateWork, missing: pa.Array | None) -> Iterator[tuple[pa.Table, int]]:
+def filled(spans: Units, rows: int) -> Iterator[tuple[pa.Table, int]]:
+    """Units of one span, or of several (at most 16) that have at most ``rows`` images together.
+
+    A network's last batch is padded (DESIGN.md rule 10): for each date of three photographs that were five times the
+    work.
+    """
+    held: list[pa.Table] = []
+    count = 0
+    for span, number in spans:
+        if held and (count + number > rows or len(held) == _MOST_SPANS):
+            yield pa.concat_tables(held), count
+            held, count = [], 0
+        held.append(span)
+        count += number
+    if held:
+        yield pa.concat_tables(held), count
+
+
+def _spans(context: Context, work: DateWork, missing: pa.Array | None) -> Iterator[tuple[pa.Table, int]]:
     """Spans of the date's parts that have images to do (``missing``; None: all), and how many each has.
 
     None has more than a fragment: an extractor keeps to itself what it has done of a span until all of it is done.
@@ -224,24 +245,24 @@ def _units_of(context: Context, work: DateWork, missing: pa.Array | None) -> Ite
         for start in range(0, part.rows, rows):
             stop = min(part.rows, start + rows)
             if missing is None:
-                yield _unit(work.date, path, part.bytes, (start, stop), None), stop - start
+                yield _span_of(work.date, path, part.bytes, (start, stop), None), stop - start
             elif ids is not None:
                 here = ids.slice(start, stop - start)
                 wanted = here.filter(pc.is_in(here, value_set=missing)).to_pylist()
                 if wanted:
-                    yield _unit(work.date, path, part.bytes, (start, stop), wanted), len(wanted)
+                    yield _span_of(work.date, path, part.bytes, (start, stop), wanted), len(wanted)
 
 
-def _unit(date: str, path: str, size: int, span: tuple[int, int], wanted: list[str] | None) -> pa.Table:
+def _span_of(date: str, path: str, size: int, span: tuple[int, int], wanted: list[str] | None) -> pa.Table:
     fields = {"date": pa.string(), "path": pa.string(), "bytes": pa.int64(), "start": pa.int64(), "stop": pa.int64()}
     schema = pa.schema([*fields.items(), ("wanted", pa.list_(pa.string()))])
     row = {"date": date, "path": path, "bytes": size, "start": span[0], "stop": span[1], "wanted": wanted}
     return pa.Table.from_pylist([row], schema=schema)
 
 
-def _span(unit: pa.Table) -> list[str]:
+def _places(unit: pa.Table) -> list[str]:
     """Where the unit's rows lie."""
-    return [f"{unit['path'][0].as_py()} {unit['start'][0].as_py()}"]
+    return [f"{one['path']} {one['start']}" for one in unit.select(["path", "start"]).to_pylist()]
 
 
 def _missing(context: Context, target: Target, work: DateWork, fragments: list[Fragment]) -> pa.Array:

@@ -5,9 +5,12 @@ import json
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline.errors import UserError
 from pipeline.runtime.fingerprint_map import Reader
+from pipeline.runtime.fingerprints import filled
 from pipeline.runtime.survey import survey
 from pipeline.schemas import FINGERPRINTS, VOCABULARY
 from pipeline.stages.fingerprint import FingerprintParams, extractor_folder
@@ -33,11 +36,11 @@ def photos(tmp_path):
 
 @pytest.fixture
 def reads(monkeypatch):
-    """Spans of images that were read with their pixels."""
+    """Where the spans of images begin that were read with their pixels, unit by unit."""
     seen, read = [], Reader.__call__
 
     def counted(self, unit):
-        seen.append(unit["start"][0].as_py())
+        seen.append(unit["start"].to_pylist())
         return read(self, unit)
 
     monkeypatch.setattr(Reader, "__call__", counted)
@@ -60,7 +63,7 @@ def extractors(main, *also):
 def test_a_table_each_by_one_pass_and_later_only_what_is_missing(photos, tmp_path, reads):
     workspace = tmp_path / "ws"
     run_local(photos, workspace, *extractors(GREY, COLORS))
-    assert len(reads) == 2  # one a date
+    assert reads == [[0, 0]]  # of both dates, which fill a batch together
     (grey, failed), (colors, failed_too) = matrix(workspace, GREY), matrix(workspace, COLORS)
     assert (grey.shape, colors.shape, failed, failed_too) == ((6, 64), (6, 64), 1, 1)
     np.testing.assert_allclose(np.linalg.norm(colors, axis=1), 1, atol=1e-6)
@@ -70,11 +73,27 @@ def test_a_table_each_by_one_pass_and_later_only_what_is_missing(photos, tmp_pat
     assert files(workspace) == before
 
     run_local(photos, workspace, *extractors(GREY, COLORS, "raw_pixels:size=4"))
-    assert len(reads) == 4  # for the new one alone
+    assert len(reads) == 2  # for the new one alone
     photo(40, 30, 99).save(photos / "2024-01-01" / "late.png")
     run_local(photos, workspace, *extractors(GREY, COLORS, "raw_pixels:size=4"))
-    assert len(reads) == 5
+    assert reads[2:] == [[0]]
     assert [len(matrix(workspace, name)[0]) for name in (GREY, COLORS, "raw_pixels:size=4")] == [7, 7, 7]
+
+
+@given(st.lists(st.integers(1, 9), max_size=40), st.integers(1, 60))
+def test_units_hold_all_spans_in_order_and_no_more_images_than_asked_for(numbers, rows):
+    spans = [(pa.table({"place": [place]}), number) for place, number in enumerate(numbers)]
+    units = list(filled(spans, rows))
+    assert [place for unit, _ in units for place in unit["place"].to_pylist()] == list(range(len(numbers)))
+    assert sum(count for _, count in units) == sum(numbers)
+    assert all(count <= rows or unit.num_rows == 1 for unit, count in units)
+    firsts = [numbers[unit["place"][0].as_py()] for unit, _ in units]
+    full = [
+        unit.num_rows == 16 or count + following > rows
+        for (unit, count), following in zip(units, firsts[1:], strict=False)
+    ]
+    assert all(full)
+    assert all(unit.num_rows <= 16 for unit, _ in units)
 
 
 def test_what_is_stale_is_told_for_each(photos, tmp_path):

@@ -1,6 +1,7 @@
 """What every extractor is: its specification, its settings and how a network becomes one."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from json import dumps
@@ -88,10 +89,12 @@ class Engine:
     Attributes:
         run: (batch, h, w, 3) uint8 -> (batch, d) float32.
         dimensions: d.
+        at_once: batches that may run at the same time, each in a thread of its own.
     """
 
     run: Callable[[Pixels], Vectors]
     dimensions: int
+    at_once: int = 1
 
 
 class Prepares(Protocol):
@@ -125,13 +128,17 @@ class BatchExtractor:
 
     Libraries choose their kernels by shape, so a shape that never changes is what makes an image's vector bit-equal
     in any position and company on one machine (DESIGN.md rule 10).  Padding costs at most one batch a call.
+
+    Attributes:
+        batch_size: images that keep the engine busy, a multiple of the batch's.
     """
 
     def __init__(self, spec: ExtractorSpec, digest: str, engine: Engine, batch_size: int) -> None:
         self.spec = spec
         self.digest = digest
-        self.batch_size = batch_size
+        self.batch_size = batch_size * engine.at_once
         self._engine = engine
+        self._batch = batch_size
         self._shape = (spec.preprocessing.height, spec.preprocessing.width, 3)
         self.dimensions = engine.dimensions
 
@@ -147,12 +154,17 @@ class BatchExtractor:
         """
         if images.shape[1:] != self._shape or images.dtype != np.uint8:
             raise ValueError(f"{self.spec.name}: got {images.shape} {images.dtype}, expected (n, {self._shape}) uint8")
-        vectors = np.empty((len(images), self.dimensions), dtype=np.float32)
-        for start in range(0, len(images), self.batch_size):
-            found = images[start : start + self.batch_size]
-            batch = found
-            if len(found) < self.batch_size:
-                batch = np.zeros((self.batch_size, *self._shape), dtype=np.uint8)
-                batch[: len(found)] = found
-            vectors[start : start + len(found)] = self._engine.run(batch)[: len(found)]
-        return vectors
+        batches = [images[start : start + self._batch] for start in range(0, len(images), self._batch)]
+        if self._engine.at_once == 1 or len(batches) < 2:
+            vectors = [self._run(batch) for batch in batches]
+        else:
+            with ThreadPoolExecutor(self._engine.at_once, "network") as pool:
+                vectors = list(pool.map(self._run, batches))
+        return np.concatenate([np.empty((0, self.dimensions), np.float32), *vectors])
+
+    def _run(self, found: Pixels) -> Vectors:
+        batch = found
+        if len(found) < self._batch:
+            batch = np.zeros((self._batch, *self._shape), dtype=np.uint8)
+            batch[: len(found)] = found
+        return self._engine.run(batch)[: len(found)]

@@ -77,16 +77,18 @@ def make_engine(make_body: MakeNetwork, how: Preprocessing, digest: str, setting
 
 
 def onnx_engine(graph: bytes, threads: int) -> Engine:
-    """Run an exported graph by ONNX Runtime with ``threads`` threads that sleep while they wait."""
+    """Run an exported graph by ONNX Runtime, ``threads`` batches at once, each in the thread that asks for it.
+
+    Two threads that share one batch and sleep while they wait cost a quarter more CPU for each image, and threads that
+    spin take the time of the other processes on a shared machine (PERFORMANCE.md B).
+    """
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before it is loaded: it reports to its makers
     import onnxruntime as ort
 
     ort.disable_telemetry_events()
     options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
-    # Spinning threads take the time of the other processes on a shared machine (PERFORMANCE.md B).
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
     session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     given, wanted = session.get_inputs()[0].name, [session.get_outputs()[0].name]
@@ -95,7 +97,7 @@ def onnx_engine(graph: bytes, threads: int) -> Engine:
         vectors: Vectors = session.run(wanted, {given: batch})[0]
         return vectors
 
-    return Engine(run, int(session.get_outputs()[0].shape[1]))
+    return Engine(run, int(session.get_outputs()[0].shape[1]), at_once=threads)
 
 
 def torch_engine(network: "torch.nn.Module", how: Preprocessing, settings: Settings) -> Engine:

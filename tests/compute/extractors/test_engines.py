@@ -122,6 +122,9 @@ def test_the_exported_graph_agrees_and_is_kept(own_cache, by_torch):
 
     again = BatchExtractor(SPEC, "small", engines.make_engine(not_again, HOW, "small", Settings()), 16)
     np.testing.assert_array_equal(again(images()), found)
+    two = BatchExtractor(SPEC, "small", engines.make_engine(not_again, HOW, "small", Settings(threads=2)), 16)
+    assert (again.batch_size, two.batch_size) == (16, 32)
+    np.testing.assert_array_equal(two(images()), found)  # 40: both threads, and a padded batch
 
 
 def test_the_digest_names_an_extractor_by_its_parts():
