@@ -245,8 +245,10 @@ def _tracks(each: _Table, groups: Groups, lives: Lives, row: Ints, column: Ints)
     given = np.full(groups.cluster.max() + 1, -1, dtype=np.int64)
     for i, j in zip(row.tolist(), column.tolist(), strict=True):
         members = np.flatnonzero(groups.track == j)
-        near = each.similarity[np.ix_(groups.cluster == i, members)].max(axis=0).astype(np.float64)
-        given[i] = members[lives.likeliest(members, near)] if len(members) > 1 else members[0]
+        if len(members) > 1:
+            near = each.similarity[np.ix_(groups.cluster == i, members)].max(axis=0)
+            members = members[[lives.likeliest(members, near.astype(np.float64))]]
+        given[i] = members[0]
     return given[groups.cluster]
 
 
