@@ -32,7 +32,7 @@ LINK_DECISIONS = Table(
         Column(
             "similarity",
             pa.float32(),
-            "Best cosine between an exemplar of the cluster and one of the track's bank.",
+            "Cosine of exemplars to the track's nearest: half the best one's, half the mean.",
             True,
         ),
         Column(
@@ -123,7 +123,7 @@ STITCHES = Table(
         Column("last_date", pa.date32(), "The earlier one's last date."),
         Column("first_date", pa.date32(), "The later one's first date."),
         Column("gap_dates", pa.int32(), "Dates of the collection from the one's last to the other's first."),
-        Column("similarity", pa.float32(), "Best cosine of their looks; null where a person said so.", True),
+        Column("similarity", pa.float32(), "Of their looks, as of a link; null where a person said so.", True),
         Column("probability", pa.float64(), "That they are one."),
     ),
 )

@@ -87,12 +87,12 @@ def matches(
         For each look its matches, the likeliest first; of equals the most similar, then the smaller id.
     """
     from pipeline.compute.linking.memory import Memory
-    from pipeline.compute.linking.scores import best_pairs
+    from pipeline.compute.linking.scores import likeness
     from pipeline.compute.linking.search import probabilities
 
     tracks = OpenTracks.read(states)
     memory = Memory.read(calibration_rows(calibration))
-    similarity = best_pairs(vectors, np.arange(len(vectors)), tracks.bank, tracks.starts)
+    similarity = likeness(vectors, np.arange(len(vectors)), tracks.bank, tracks.starts)
     found = []
     for row in similarity:
         probability = probabilities(row, memory)

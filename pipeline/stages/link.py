@@ -144,12 +144,12 @@ def link_date(
     found, closed = DateClusters.read(clusters, exemplars), before.closed()
     open_tracks = OpenTracks.read(before.states, closed)
     looks = Looks(found.looks, found.starts, open_tracks.bank, open_tracks.starts)
-    similarity = looks.similarity()
+    best, similarity = looks.compared()
     rules = Rules(params.false_link_rate, params.candidates, params.allow == "many_to_one", params.least_probability)
     known = known or {}
     asked = demands(known, found.ids, [set(row["subjects"]) for row in open_tracks.rows])
     memory = Memory.read(calibration_rows(before.calibration))
-    parts = Parts.of(asked.impose(similarity), looks, memory.usual_level)
+    parts = Parts.of(asked.impose(best), looks, memory.usual_level)
     imposed = asked.of(parts.cluster).impose(parts.similarity(looks, similarity))
     decisions, own = parts.whole(decide(imposed, open_tracks.gaps, memory, rules, open_tracks.lives))
     if not asked.empty:

@@ -27,14 +27,14 @@ def turnings(found: DateClusters, tracks: OpenTracks, similarity: Floats, track:
 
 def _splits(found: DateClusters, tracks: OpenTracks, similarity: Floats, track: Ints) -> Iterator[dict[str, Any]]:
     from pipeline.compute.linking.cohorts import closeness, normalise
-    from pipeline.compute.linking.scores import best_pairs, grouped
+    from pipeline.compute.linking.scores import grouped, likeness
     from pipeline.compute.linking.turnings import splits
 
     scores = normalise(closeness(similarity), None) if (track < 0).any() and (track >= 0).any() else None
     if scores is None:
         return
     born = [found.looks_of(int(i)) for i in np.flatnonzero(track < 0)]
-    within = best_pairs(*grouped(born), found.looks, found.starts)
+    within = likeness(*grouped(born), found.looks, found.starts)
     for one in splits(scores, track, similarity, within):
         cluster = found.ids[one.first]
         yield _event("split", track_key_of(cluster), tracks.ids[one.second], cluster, one)
@@ -42,7 +42,7 @@ def _splits(found: DateClusters, tracks: OpenTracks, similarity: Floats, track: 
 
 def _merges(found: DateClusters, tracks: OpenTracks, track: Ints) -> Iterator[dict[str, Any]]:
     from pipeline.compute.linking.cohorts import closeness
-    from pipeline.compute.linking.scores import best_pairs, grouped
+    from pipeline.compute.linking.scores import grouped, likeness
     from pipeline.compute.linking.turnings import merges
 
     continued = {int(j): i for i, j in enumerate(track) if j >= 0}
@@ -56,7 +56,7 @@ def _merges(found: DateClusters, tracks: OpenTracks, track: Ints) -> Iterator[di
     targets = grouped([tracks.last_looks(j) for j in columns])
 
     def near(looks: list[Floats]) -> Floats:
-        return closeness(best_pairs(*grouped(looks), *targets))
+        return closeness(likeness(*grouped(looks), *targets))
 
     own = np.array(rows)[:, None] == np.array(columns)[None, :]
     going_on = np.arange(len(columns)) >= len(stopped)

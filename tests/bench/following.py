@@ -38,7 +38,7 @@ STEP = 10**7
 
 
 class Seen(NamedTuple):
-    """A date's clusters and the open tracks: looks, best cosines (clusters x tracks), dates since, and when seen."""
+    """A date's clusters and the open tracks: looks, likeness (clusters x tracks), dates since, and when seen."""
 
     looks: Looks
     similarity: Floats
@@ -156,7 +156,7 @@ def ours(scale: Callable[[Floats], Floats] = np.asarray) -> Linker:
     """The pipeline's own; ``scale`` of similarities."""
 
     def link(seen: Seen, memory: Memory) -> Linked:
-        parts = Parts.of(seen.similarity, seen.looks, memory.usual_level)
+        parts = Parts.of(seen.looks.compared()[0], seen.looks, memory.usual_level)
         similarity = scale(parts.similarity(seen.looks, seen.similarity)).astype(np.float32)
         rules = Rules(PARAMS.false_link_rate, PARAMS.candidates)
         found, own = parts.whole(decide(similarity, seen.gaps, memory, rules, seen.lives))
@@ -251,7 +251,7 @@ def _seen(looks: list[Floats], tracks: list[_Track], t: int) -> Seen:
     dates = np.arange(max(t - PARAMS.max_gap - 1, 0), t)
     seen = np.array([np.isin(dates, one.seen) for one in tracks], dtype=bool).reshape(len(tracks), len(dates))
     young = np.array([t > 0 and one.seen[0] > dates[0] for one in tracks], dtype=bool)
-    return Seen(every, every.similarity(), gaps, Lives(seen, young))
+    return Seen(every, every.compared()[1], gaps, Lives(seen, young))
 
 
 def _ratio(some: Bools, of: Bools) -> float:

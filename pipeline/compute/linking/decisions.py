@@ -60,7 +60,7 @@ def decide(
     """Decide which cluster continues which track.
 
     Args:
-        similarity: clusters x tracks, cosine of the best exemplar pair.
+        similarity: clusters x tracks, their likeness (:mod:`pipeline.compute.linking.scores`).
         gaps: dates since each track was seen, 1 is the date before.
         memory: of the earlier dates.
         rules: the user's.

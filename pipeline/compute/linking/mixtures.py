@@ -14,7 +14,7 @@ from pipeline.compute.bipartite import connected
 from pipeline.compute.linking.cohorts import closeness, strangers
 from pipeline.compute.linking.decisions import Decisions
 from pipeline.compute.linking.pieces import fitting
-from pipeline.compute.linking.scores import Looks, best_pairs, grouped
+from pipeline.compute.linking.scores import Looks, grouped, likeness
 
 Bools = npt.NDArray[np.bool_]
 Doubles = npt.NDArray[np.float64]
@@ -37,18 +37,18 @@ class Parts:
     starts: Ints
 
     @classmethod
-    def of(cls, similarity: Floats, looks: Looks, usual_level: float | None) -> "Parts":
+    def of(cls, best: Floats, looks: Looks, usual_level: float | None) -> "Parts":
         """Part the clusters whose looks fit different tracks.
 
         Args:
-            similarity: clusters x tracks, cosine of the best pair; lower where a track is out of the question.
+            best: clusters x tracks, cosine of the best pair; lower where a track is out of the question.
             looks: of the clusters and the tracks.
             usual_level: level of strangers on earlier dates (:class:`~pipeline.compute.linking.memory.Memory`).
         """
         label = np.zeros(len(looks.looks), dtype=np.int64)
         sizes = np.diff(looks.starts, append=len(looks.looks))
-        close = closeness(similarity)
-        usual = strangers(close, usual_level) if similarity.size else None
+        close = closeness(best)
+        usual = strangers(close, usual_level) if best.size else None
         if usual is not None:
             fits = fitting(usual.scores(close))
             for i in np.flatnonzero((fits.sum(axis=1) >= 2) & (sizes >= 2)).tolist():
@@ -63,12 +63,12 @@ class Parts:
         return cls(cluster[order][starts], order, starts)
 
     def similarity(self, looks: Looks, of_clusters: Floats) -> Floats:
-        """Parts x tracks: cosine of the best pair; ``of_clusters`` are the clusters' (clusters x tracks)."""
+        """Parts x tracks: their likeness; ``of_clusters`` are the clusters' (clusters x tracks)."""
         out = of_clusters[self.cluster]
         several = np.flatnonzero(np.bincount(self.cluster)[self.cluster] > 1)
         if len(several):
             each = np.split(looks.looks[self.order], self.starts[1:])
-            out[several] = best_pairs(*grouped([each[i] for i in several]), looks.bank, looks.bank_starts)
+            out[several] = likeness(*grouped([each[i] for i in several]), looks.bank, looks.bank_starts)
         return out
 
     def whole(self, found: Decisions) -> tuple[Decisions, Bools]:

@@ -1,4 +1,8 @@
-"""The similarity of every cluster of a date to every open track: the best pair of their exemplars."""
+"""The similarity of every cluster of a date to every open track: the best pair of their exemplars, and all of them.
+
+A subject that turns is told by its best pair, whatever its other looks are; but one look of a stranger that was put
+into a cluster by mistake is a best pair too.  So half of it is the best pair and half the mean of each look's nearest.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,32 +24,39 @@ def starts_of(sizes: Sequence[int]) -> Ints:
 
 
 def grouped(groups: Sequence[Floats]) -> tuple[Floats, Ints]:
-    """Groups of exemplars, at least one, as :func:`best_pairs` takes them: end to end, and where each begins."""
+    """Groups of exemplars, at least one, as :func:`likeness` takes them: end to end, and where each begins."""
     return np.concatenate(groups), starts_of([len(one) for one in groups])
 
 
 @dataclass(frozen=True)
 class Looks:
-    """Exemplars of clusters (``looks``) and of tracks (``bank``), end to end, as :func:`best_pairs` takes them."""
+    """Exemplars of clusters (``looks``) and of tracks (``bank``), end to end, as :func:`likeness` takes them."""
 
     looks: Floats
     starts: Ints
     bank: Floats
     bank_starts: Ints
 
-    def similarity(self) -> Floats:
-        """Clusters x tracks: cosine of the best pair."""
-        return best_pairs(self.looks, self.starts, self.bank, self.bank_starts)
+    def compared(self) -> tuple[Floats, Floats]:
+        """Clusters x tracks: cosine of the best pair, and :func:`likeness`."""
+        best, mean = compared(self.looks, self.starts, self.bank, self.bank_starts)
+        return best, np.float32(0.5) * (best + mean)
 
     def each(self, cluster: int, tracks: Ints) -> Floats:
-        """Looks of one cluster x some tracks: cosine of the best pair."""
+        """Looks of one cluster x some tracks: cosine to the nearest exemplar."""
         mine = _group(self.looks, self.starts, cluster)
         theirs = grouped([_group(self.bank, self.bank_starts, j) for j in tracks.tolist()])
-        return best_pairs(mine, np.arange(len(mine)), *theirs)
+        return likeness(mine, np.arange(len(mine)), *theirs)
 
 
-def best_pairs(looks: Floats, starts: Ints, bank: Floats, bank_starts: Ints) -> Floats:
-    """Best cosine between an exemplar of each cluster and one of each track's bank.
+def likeness(looks: Floats, starts: Ints, bank: Floats, bank_starts: Ints) -> Floats:
+    """Half the best cosine of :func:`compared`, half the mean: clusters x tracks, float32."""
+    best, mean = compared(looks, starts, bank, bank_starts)
+    return np.float32(0.5) * (best + mean)
+
+
+def compared(looks: Floats, starts: Ints, bank: Floats, bank_starts: Ints) -> tuple[Floats, Floats]:
+    """Cosines of a cluster's exemplars to the nearest of each track's bank: the best, and their mean.
 
     The first exemplars of all clusters are compared with the first of all banks, then with the second ones, and so on:
     the running maximum is then taken over whole matrices.
@@ -57,11 +68,12 @@ def best_pairs(looks: Floats, starts: Ints, bank: Floats, bank_starts: Ints) -> 
         bank_starts: where each track's exemplars begin in ``bank``.
 
     Returns:
-        clusters x tracks, float32.
+        Two of clusters x tracks, float32.
     """
-    out = np.empty((len(starts), len(bank_starts)), dtype=np.float32)
-    if not out.size:
-        return out
+    all_best, all_mean = np.empty((2, len(starts), len(bank_starts)), dtype=np.float32)
+    if not all_best.size:
+        return all_best, all_mean
+    sizes = np.diff(np.append(starts, len(looks))).astype(np.float32)
     columns, tracks = _by_rank(bank, bank_starts)
     step = max(1, BLOCK // len(bank_starts))
     for first in range(0, len(starts), step):
@@ -69,12 +81,17 @@ def best_pairs(looks: Floats, starts: Ints, bank: Floats, bank_starts: Ints) -> 
         end = starts[first + step] if first + step < len(starts) else len(looks)
         rows, clusters = _by_rank(looks[some[0] : end], some - some[0])
         best = np.full((len(some), len(bank_starts)), -np.inf, dtype=np.float32)
+        total = np.zeros_like(best)
         for ours in clusters:
+            near = np.full((len(ours), len(bank_starts)), -np.inf, dtype=np.float32)
             for theirs in tracks:
-                part = best[: len(ours), : len(theirs)]
+                part = near[:, : len(theirs)]
                 np.maximum(part, ours @ theirs.T, out=part)
-        out[np.ix_(first + rows, columns)] = best
-    return out
+            np.maximum(best[: len(ours)], near, out=best[: len(ours)])
+            total[: len(ours)] += near
+        place = np.ix_(first + rows, columns)
+        all_best[place], all_mean[place] = best, total / sizes[first + rows][:, None]
+    return all_best, all_mean
 
 
 def _by_rank(looks: Floats, starts: Ints) -> tuple[Ints, list[Floats]]:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from pipeline.compute.linking.decisions import Rules, decide
 from pipeline.compute.linking.memory import Memory
-from pipeline.compute.linking.scores import best_pairs, grouped
+from pipeline.compute.linking.scores import grouped, likeness
 
 Doubles = npt.NDArray[np.float64]
 Floats = npt.NDArray[np.float32]
@@ -23,7 +23,7 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Stitches:
-    """An entry per newborn: ``earlier`` is the track that it is, or -1; probability and best cosine of the pair."""
+    """An entry per newborn: ``earlier`` is the track that it is, or -1; probability and likeness of the pair."""
 
     earlier: Ints
     probability: Doubles
@@ -58,7 +58,7 @@ def stitch(banks: Banks, gaps: Ints, memory: Memory, rules: Rules, least: float)
     none, zeros = np.full(num, -1, dtype=np.int64), np.zeros(num)
     if not num or not banks.away:
         return Stitches(none, zeros, zeros, memory)
-    similarity = best_pairs(*grouped([*banks.newborn, *banks.going_on]), *grouped(banks.away))
+    similarity = likeness(*grouped([*banks.newborn, *banks.going_on]), *grouped(banks.away))
     found = decide(similarity, gaps, memory, Rules(rules.false_link_rate, rules.candidates, many_to_one=False))
     sure = (found.track[:num] >= 0) & (found.probability[:num] >= least)
     earlier = np.where(sure, found.track[:num], -1)

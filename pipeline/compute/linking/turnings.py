@@ -44,8 +44,8 @@ def splits(scores: Floats, track: Ints, similarity: Floats, within: Floats) -> l
     Args:
         scores: clusters x tracks, normalised.
         track: the track that each cluster continues, -1 for none.
-        similarity: clusters x tracks, cosine of the best pair.
-        within: clusters that begin a track, ascending, x clusters of the date: cosine of the best pair.
+        similarity: clusters x tracks, their likeness.
+        within: clusters that begin a track, ascending, x clusters of the date: their likeness.
     """
     owner = {int(j): i for i, j in enumerate(track) if j >= 0}
     taken = np.array(sorted(owner), dtype=np.int64)

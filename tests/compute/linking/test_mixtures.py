@@ -28,9 +28,9 @@ def date(clusters: list[list[int]]) -> Looks:
 
 
 def linked(looks: Looks) -> tuple[Parts, Decisions, list[bool]]:
-    parts = Parts.of(looks.similarity(), looks, None)
+    parts = Parts.of(looks.compared()[0], looks, None)
     gaps = np.ones(TRACKS, dtype=np.int64)
-    found, own = parts.whole(decide(parts.similarity(looks, looks.similarity()), gaps, Memory(), Rules()))
+    found, own = parts.whole(decide(parts.similarity(looks, looks.compared()[1]), gaps, Memory(), Rules()))
     return parts, found, own.tolist()
 
 
@@ -52,23 +52,23 @@ def test_every_look_of_a_look_alike_fits_both_tracks_so_it_is_one_part() -> None
     between = SUBJECTS[0] + SUBJECTS[1]
     looks = date([[j, j] for j in range(1, TRACKS)])
     looks.looks[:2] = [shot(between, 8001), shot(between, 8002)]
-    assert Parts.of(looks.similarity(), looks, None).cluster.tolist() == list(range(TRACKS - 1))
+    assert Parts.of(looks.compared()[0], looks, None).cluster.tolist() == list(range(TRACKS - 1))
 
 
 @pytest.mark.parametrize("clusters", [[[0, 1]], [[0], [1]]])
 def test_a_look_of_nobody_there_is_no_part(clusters: list[list[int]]) -> None:
     looks = date([*clusters, *([j] for j in range(2, TRACKS))])
     looks.looks[0] = shot(-SUBJECTS.sum(axis=0), 8003)
-    assert Parts.of(looks.similarity(), looks, None).cluster.tolist() == list(range(len(looks.starts)))
+    assert Parts.of(looks.compared()[0], looks, None).cluster.tolist() == list(range(len(looks.starts)))
 
 
 def test_no_tracks_or_no_clusters() -> None:
     some = date([[0, 1], [2]])
     alone = Looks(some.looks, some.starts, some.bank[:0], some.bank_starts[:0])
     nobody = Looks(some.looks[:0], some.starts[:0], some.bank, some.bank_starts)
-    assert Parts.of(alone.similarity(), alone, None).cluster.tolist() == [0, 1]
-    parts = Parts.of(nobody.similarity(), nobody, None)
-    found, own = parts.whole(decide(parts.similarity(nobody, nobody.similarity()), np.ones(TRACKS, dtype=np.int64)))
+    assert Parts.of(alone.compared()[0], alone, None).cluster.tolist() == [0, 1]
+    parts = Parts.of(nobody.compared()[0], nobody, None)
+    found, own = parts.whole(decide(parts.similarity(nobody, nobody.compared()[1]), np.ones(TRACKS, dtype=np.int64)))
     assert len(parts.cluster) == len(found.track) == len(own) == 0
 
 

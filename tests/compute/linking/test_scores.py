@@ -1,4 +1,4 @@
-"""The best pair of exemplars, and scores against the lists' own strangers."""
+"""The likeness of exemplars, and scores against the lists' own strangers."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from pipeline.compute.linking import scores
 from pipeline.compute.linking.cohorts import PRIOR_SPACING, closeness, levels, normalise, own_entries
-from pipeline.compute.linking.scores import best_pairs
+from pipeline.compute.linking.scores import likeness
 
 
 def units(rng: np.random.Generator, num: int) -> np.ndarray:
@@ -16,29 +16,35 @@ def units(rng: np.random.Generator, num: int) -> np.ndarray:
 
 
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=5), st.lists(st.integers(1, 4), min_size=1, max_size=5))
-def test_best_pair_of_every_cluster_and_track(clusters: list[int], tracks: list[int]) -> None:
+def test_likeness_of_every_cluster_and_track(clusters: list[int], tracks: list[int]) -> None:
     rng = np.random.default_rng(0)
     looks, bank = units(rng, sum(clusters)), units(rng, sum(tracks))
     starts, bank_starts = np.cumsum([0, *clusters[:-1]]), np.cumsum([0, *tracks[:-1]])
-    found = best_pairs(looks, starts, bank, bank_starts)
+    found = likeness(looks, starts, bank, bank_starts)
     for i, (a, m) in enumerate(zip(starts, clusters, strict=True)):
         for j, (b, n) in enumerate(zip(bank_starts, tracks, strict=True)):
-            assert found[i, j] == pytest.approx((looks[a : a + m] @ bank[b : b + n].T).max(), abs=1e-6)
+            nearest = (looks[a : a + m] @ bank[b : b + n].T).max(axis=1)
+            assert found[i, j] == pytest.approx((nearest.max() + nearest.mean()) / 2, abs=1e-6)
+
+
+def test_a_look_of_a_stranger_counts_less_than_all_of_a_subject() -> None:
+    """Two looks, of which one is the track's own (cosine 1) and one is as far as can be (0): half of 1 and 1/2."""
+    looks, bank = np.eye(2, dtype=np.float32), np.eye(2, dtype=np.float32)[:1]
+    assert likeness(looks, np.array([0]), bank, np.array([0])).tolist() == [[0.75]]
+    assert likeness(looks[:1], np.array([0]), bank, np.array([0])).tolist() == [[1.0]]
 
 
 def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(1)
     looks, bank = units(rng, 30), units(rng, 20)
     starts, bank_starts = np.arange(0, 30, 3), np.arange(0, 20, 2)
-    whole = best_pairs(looks, starts, bank, bank_starts)
+    whole = likeness(looks, starts, bank, bank_starts)
     monkeypatch.setattr(scores, "BLOCK", 50)
-    assert best_pairs(looks, starts, bank, bank_starts) == pytest.approx(whole, abs=1e-6)
+    assert likeness(looks, starts, bank, bank_starts) == pytest.approx(whole, abs=1e-6)
 
 
 def test_no_tracks() -> None:
-    nothing = best_pairs(
-        units(np.random.default_rng(0), 2), np.array([0, 1]), np.zeros((0, 5), np.float32), np.array([])
-    )
+    nothing = likeness(units(np.random.default_rng(0), 2), np.array([0, 1]), np.zeros((0, 5), np.float32), np.array([]))
     assert nothing.shape == (2, 0)
 
 
