@@ -1,4 +1,4 @@
-"""k-means by FAISS: spherical (Dhillon and Modha, 2001) or Euclidean (Lloyd, 1982), on all GPUs given."""
+"""k-means by FAISS: spherical (Dhillon and Modha, 2001) or Euclidean (Lloyd, 1982), on the GPUs that are given."""
 
 import logging
 from dataclasses import replace

@@ -155,16 +155,16 @@ def _bars(axes: "Axes", values: Sequence[Float64s], names: Sequence[str]) -> Non
     """The classic plot: each cluster's images as lines, sorted, one cluster under the other."""
     total = sum(len(one) for one in values)
     gap = max(1.0, total / 60)
+    low = min(0.0, *(float(np.nan_to_num(one).min()) for one in values))
     top = 0.0
     for place, one in enumerate(values):
         ordered = np.sort(np.nan_to_num(one))[::-1]
         rows = top + np.arange(len(ordered))
         axes.barh(rows, ordered, height=1.0, color=_hex(track_colour(place)), linewidth=0)
         text = f"{names[place][:8]} ({len(one)})"
-        axes.text(-0.02, top + (len(ordered) - 1) / 2, text, ha="right", va="center", fontsize=8, color=_hex(INK))
+        axes.text(low - 0.02, top + (len(ordered) - 1) / 2, text, ha="right", va="center", fontsize=8, color=_hex(INK))
         top += len(ordered) + gap
-    low = min(0.0, float(min(np.nanmin(one) for one in values)))
-    axes.set_xlim(min(low - 0.05, -0.35), 1.0)
+    axes.set_xlim(low - 0.35, 1.0)
     axes.set_ylim(top, -gap)
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
