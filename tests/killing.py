@@ -148,7 +148,7 @@ class Killable:
             time.sleep(0.2)
         return self.process.wait(0.1)
 
-    def await_end(self, seconds: float = 30) -> None:
+    def await_end(self, seconds: float = 60) -> None:
         """Wait until no process of the run is left; what is left then is ended here, and is a failure.
 
         Ray's agents, which do no work of the run, notice after a minute that their node is gone.
