@@ -6,7 +6,7 @@ OUT ?= out
 INSTALLED := $(VENV)/.installed
 # Without kept bytecode every test process rewrites and compiles the tests anew: half of the unit tests' time.
 unexport PYTHONDONTWRITEBYTECODE
-# Two processes with one thread each: two cores do no more.  The slow tests wait for Ray and for pauses: three of those.
+# Two processes with one thread each: two cores do no more.
 UNIT := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow and not ray and not gpu"
 
 .PHONY: help install run test test-unit test-gpu soak lint bench bench-quality lock docs clean
@@ -35,7 +35,7 @@ run: $(INSTALLED) ## Make the sample, run the pipeline on it, score it and draw 
 
 test: lint ## Lint and run every test, the fast ones first
 	$(UNIT)
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "(slow or ray) and not gpu"
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "(slow or ray) and not gpu"
 
 test-unit: $(INSTALLED) ## The fast tests alone
 	$(UNIT)
