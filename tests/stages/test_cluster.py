@@ -94,9 +94,23 @@ def test_images_that_have_nothing_in_common_stay_apart_or_are_noise(params: Clus
     assignments, clusters = clustered(a_date(np.eye(20, 24, dtype=np.float32)), params)
     if params.num_clusters:
         assert clusters.num_rows <= params.num_clusters
-    elif params.method != "leiden":  # of a graph in which all edges are alike it makes groups
+    elif params.method != "leiden":  # see below
         assert clusters.num_rows == 20
     assert assignments["cluster_id"].null_count == 0
+
+
+@pytest.mark.slow
+def test_leiden_compares_edges_with_one_another_and_needs_a_similarity_where_nothing_is_alike() -> None:
+    """Modularity asks whether some edges are heavier than others, never whether any says that two images are alike.
+
+    Where all weigh the same, one group is its optimum at resolution 1: by itself it cannot tell twenty shots of one
+    subject from one shot of each of twenty.  ``similarity`` can, and parts no subject where there are some.
+    """
+    apart = a_date(np.eye(20, 24, dtype=np.float32))
+    assert clustered(apart, ClusterParams(method="leiden"))[1].num_rows == 1
+    assert clustered(apart, ClusterParams(method="leiden", similarity=0.3))[1].num_rows == 20
+    shots = a_date(planted([4] * 6, scatter=0.02, seed=1)[0])
+    assert clustered(shots, ClusterParams(method="leiden", similarity=0.3))[1].num_rows == 6
 
 
 @pytest.mark.slow

@@ -93,6 +93,33 @@ def test_a_column_that_says_nothing_changes_no_methods_clusters(params: ClusterP
         assert len(set(labels[0].to_pylist())) == len(set(truth.tolist()))
 
 
+@pytest.mark.parametrize("params", EVERY_METHOD, ids=lambda p: p.method)
+def test_every_method_where_every_other_image_lacks_the_column(params: ClusterParams) -> None:
+    """No cluster has images of two planted subjects, none is lost, and rows' order and repetition say nothing."""
+    found, truth = planted([4] * 6, scatter=0.02, seed=1)
+    cameras = ["ab"[subject % 2] if i % 2 else None for i, subject in enumerate(truth.tolist())]
+    rows = images(len(found), camera=pa.array(cameras, pa.string()))
+    vectors = pa.table({"image_id": rows["image_id"], "vector": to_column(found)})
+    model = fit([vectors], ProjectionParams(), len(found))
+    geometry = GeometryParams.model_validate({"metadata": {"camera": {"kind": "categorical", "weight": 0.1}}})
+    told = {"num_clusters": 6, "restarts": 20}  # of k-means: one start may end with two subjects in one cluster
+    params = params.replaced(told if params.num_clusters else {})
+
+    def assigned(order: np.ndarray) -> pa.Table:
+        mixed = vectors.take(order)
+        split = pa.concat_tables([mixed.slice(0, 5), mixed.slice(5)])
+        place = coordinates(split, model, rows.take(order[::-1]), geometry)
+        given = DateTables(split, model, neighbors(split, model, NeighborsParams(), place), place)
+        return cluster("2024-05-01", given, params)[0]
+
+    every, shuffled = np.arange(len(found)), np.random.default_rng(0).permutation(len(found))
+    assert assigned(every).equals(assigned(shuffled))
+    assert assigned(every).equals(assigned(every))
+    clusters = assigned(every)["cluster_id"]
+    assert clusters.null_count == 0
+    assert len(set(clusters.to_pylist())) == len(set(zip(clusters.to_pylist(), truth.tolist(), strict=True)))
+
+
 @pytest.mark.slow
 def test_a_date_can_be_clustered_in_its_own_map() -> None:
     found, truth = planted([12] * 5, scatter=0.05, seed=2)
