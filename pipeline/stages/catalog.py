@@ -271,7 +271,7 @@ MAP = Stage(
 
 LINK = Stage(
     name="link",
-    version=10,
+    version=11,
     section="link",
     reads=(
         Read("clusters", schemas.CLUSTERS, ("cluster_id", "exemplar_image_ids")),

@@ -53,6 +53,8 @@ class Knobs:
     """Fraction of a date's clusters that swallow their nearest one (under-segmentation)."""
     redrawn: int = -1
     """From this date on everybody is somebody else."""
+    restyled: tuple[int, ...] = ()
+    """On these dates everybody looks different: a random walk of length 1 instead of ``drift``."""
     flood: int = -1
     """On this date nine passers-by come for every subject."""
     lighting: float = 0.0
@@ -108,9 +110,10 @@ class _World:
     def step(self, t: int) -> None:
         """A date passes: everybody drifts, some end and as many are born."""
         knobs, n = self.knobs, self.knobs.subjects
-        walk = self.draw(n, knobs.drift)
+        length = 1.0 if t in knobs.restyled else knobs.drift
+        walk = self.draw(n, length)
         self._tie(walk)
-        self.looks = (self.looks + walk) / np.sqrt(1 + knobs.drift**2) + self.draw(1, knobs.common_drift)
+        self.looks = (self.looks + walk) / np.sqrt(1 + length**2) + self.draw(1, knobs.common_drift)
         ends = self.rng.random(n) < (1.0 if knobs.null else knobs.turnover)
         ends[: 2 * self.pairs] = False
         ends |= t in (knobs.redrawn, knobs.all_end)
@@ -225,4 +228,5 @@ WORLDS: dict[str, Knobs] = {
     "13 far apart": replace(BASE, days_apart=400, drift=0.5),
     "13 long absences": replace(BASE, absent=0.02, dates=60, drift=0.1),
     "14 nobody continues": replace(BASE, subjects=200, dates=12, all_end=6),
+    "15 restyled": replace(BASE, drift=0.05, noise=0.1, restyled=(10, 20, 30)),
 }

@@ -65,9 +65,9 @@ class Lists:
         out: Doubles = gain - (np.interp(self._score, BOUNDS, step) - np.interp(self._second, BOUNDS, step))
         return out
 
-    def count(self, linked: Bools) -> tuple[Doubles, Doubles]:
+    def count(self, linked: Bools | None = None) -> tuple[Doubles, Doubles]:
         """Strangers met first and next, and lists exposed to each (rank x score bin); ``linked`` ones are left out."""
-        strange = np.where(linked, -np.inf, self._score)[self._order]
+        strange = (self._score if linked is None else np.where(linked, -np.inf, self._score))[self._order]
         best = np.maximum.reduceat(strange, self._starts)
         first = np.bincount(score_bin(best[best > -np.inf]), minlength=NUM_BINS).astype(np.float64)
         every = np.bincount(score_bin(strange[strange > -np.inf]), minlength=NUM_BINS)

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.compute.linking.evidence import all_strangers, dirichlet_price, poisson_price
 from pipeline.compute.linking.lists import CENTERS, Lists
 from pipeline.compute.linking.matching import Edges, Matching
 from pipeline.compute.linking.memory import CONTINUED, GAP_BINS, NUM_BINS, Memory, score_bin
-from pipeline.compute.linking.tail import fit_tail, strangers_only
+from pipeline.compute.linking.tail import PRIOR_LISTS, Tail, fit_tail, strangers_only
 
 Doubles = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -30,7 +31,7 @@ PRIOR_BIRTHS = (0.5, 10.0)
 """Births, and the clusters they are among, that the prior is worth."""
 
 UNUSUAL = 0.1
-"""Chance that a date is unlike those before it (all redrawn, a flood, a return), so that its own scores decide."""
+"""Chance that a date is unlike those before it: in who continues (a flood, a return), or in links' scores (redrawn)."""
 
 ROUNDS = 4
 """Rounds of expectation-maximisation; probabilities move by less than 1e-3 in the last."""
@@ -79,42 +80,108 @@ class Fit:
 
 
 def fit(problem: Problem, memory: Memory) -> Fit:
-    """Expectation-maximisation over the date's candidates, from the memory of earlier dates.
+    """What a date's candidates are, under two assumptions that are weighed by how well they explain the date.
 
-    Each round: strangers' rates from the pairs that are not links, links' scores from those that are, and by belief
-    propagation the probability of every candidate for each value of CONTINUED, averaged by their evidence.  What is
-    remembered of links' scores are only those more likely than not: else, where hardly anything can be told, strangers
-    would be learnt as links a little at a time.
+    The usual one: links have scores as on the dates before.  The other: this date shows everybody in another way
+    (redrawn, another camera, after a winter), and its links have scores of their own.  Without it, one date on which
+    all looks have changed would end every track of a collection whose dates were alike before.
     """
-    edges = problem.edges
-    matching = Matching(edges)
-    sides = (Lists(edges.row, problem.score), Lists(edges.column, problem.score))
-    weights = (np.sqrt(edges.num_columns / edges.num_rows), np.sqrt(edges.num_rows / edges.num_columns))
-    strangers, exposed = np.zeros((2, NUM_BINS)), np.zeros((2, NUM_BINS))
-    probability = alone = known = np.zeros(len(problem.score))
-    for _ in range(ROUNDS):
-        rest = strangers_only(problem.histogram, problem.score, known)
-        tail = fit_tail(rest, problem.lists, memory)
-        rates = tail.rates(memory.strangers + strangers, memory.exposed + exposed)
-        genuine = genuine_density(memory.genuine + _by_score(problem, _mix(problem, probability, alone)))
-        ratio = 0.5 * (
-            sides[0].log_ratio(problem.gap, genuine, rates) + sides[1].log_ratio(problem.gap, genuine, rates)
-        )
-        if not problem.comparable:
-            ratio = np.zeros_like(ratio)
-        chances = _per_chance(problem, matching, ratio, memory)
-        share = _prior(memory) * np.exp(chances.evidence)
+    date = _Date(problem, memory)
+    usual = date.explained(memory.genuine)
+    if not problem.comparable or not memory.genuine.any():
+        return usual.fit
+    return date.weighed(usual, date.explained(memory.genuine * min(1.0, PRIOR_GENUINE / memory.genuine.sum())))
+
+
+@dataclass(frozen=True)
+class _Explained:
+    """A fit and what its evidence is made of.
+
+    ``price`` is that of the links' scores (:mod:`pipeline.compute.linking.evidence`), ``rates`` are the strangers' and
+    ``tail`` what they are extrapolated from.
+    """
+
+    fit: Fit
+    price: float
+    rates: Doubles
+    tail: Tail
+
+
+class _Date:
+    """A date's candidates, to be explained under any assumption."""
+
+    def __init__(self, problem: Problem, memory: Memory) -> None:
+        edges = problem.edges
+        self._problem, self._memory, self._matching = problem, memory, Matching(edges)
+        self._sides = (Lists(edges.row, problem.score), Lists(edges.column, problem.score))
+        self._weights = (np.sqrt(edges.num_columns / edges.num_rows), np.sqrt(edges.num_rows / edges.num_columns))
+        self._prior = _prior(memory)
+
+    def explained(self, carried: Doubles) -> _Explained:
+        """Expectation-maximisation over the candidates.
+
+        Each round: strangers' rates from the pairs that are not links, links' scores from those that are, and by belief
+        propagation the probability of every candidate for each value of CONTINUED, averaged by their evidence.  What is
+        remembered of links' scores are only those more likely than not: else, where hardly anything can be told,
+        strangers would be learnt as links a little at a time.
+
+        Args:
+            carried: links by score from before this date, gap bin x score bin.
+        """
+        problem, memory = self._problem, self._memory
+        strangers, exposed = np.zeros((2, NUM_BINS)), np.zeros((2, NUM_BINS))
+        probability = alone = known = np.zeros(len(problem.score))
+        for _ in range(ROUNDS):
+            rest = strangers_only(problem.histogram, problem.score, known)
+            tail = fit_tail(rest, problem.lists, memory)
+            rates = tail.rates(memory.strangers + strangers, memory.exposed + exposed)
+            links = _by_score(problem, _mix(problem, probability, alone))
+            ratio = self._log_ratio(genuine_density(carried + links), rates)
+            chances = _per_chance(problem, self._matching, ratio, memory)
+            share = self._prior * np.exp(chances.evidence - chances.evidence.max())
+            share /= share.sum()
+            probability, alone = share @ chances.one_to_one, share @ chances.many_to_one
+            known = _mix(problem, probability, share @ chances.same)
+            strangers, exposed = self._count(known > 0.5)
+        mixed = _mix(problem, probability, alone)
+        likely = _by_score(problem, np.where(mixed > 0.5, mixed, 0.0))
+        continued: Doubles = np.bincount(problem.gap, mixed, minlength=len(GAP_BINS)).astype(np.float64)
+        found = (probability, alone, continued, likely, strangers, exposed, chances.evidence, tail.pairs, tail.excess)
+        worth = carried.sum(axis=1, keepdims=True) + PRIOR_GENUINE
+        price = dirichlet_price(links, genuine_density(carried) * worth)
+        return _Explained(Fit(*found), price, rates, tail)
+
+    def weighed(self, usual: _Explained, own: _Explained) -> Fit:
+        """The mean of both fits, by their evidence."""
+        both, bins = (usual, own), ~(usual.tail.body | own.tail.body)
+        rest = np.log([1.0 - UNUSUAL, UNUSUAL]) + [self._log_evidence(one, bins) for one in both]
+        evidence = np.array([one.fit.evidence for one in both]) + rest[:, None]
+        share = np.exp(evidence - evidence.max()) @ self._prior
         share /= share.sum()
-        probability, alone = share @ chances.one_to_one, share @ chances.many_to_one
-        known = _mix(problem, probability, share @ chances.same)
-        met = [side.count(known > 0.5) for side in sides]
-        strangers = 0.5 * (met[0][0] + met[1][0])
-        exposed = 0.5 * (weights[0] * met[0][1] + weights[1] * met[1][1])
-    mixed = _mix(problem, probability, alone)
-    likely = np.where(mixed > 0.5, mixed, 0.0)
-    continued: Doubles = np.bincount(problem.gap, mixed, minlength=len(GAP_BINS)).astype(np.float64)
-    genuine = _by_score(problem, likely)
-    return Fit(probability, alone, continued, genuine, strangers, exposed, chances.evidence, tail.pairs, tail.excess)
+        names = [name for name in vars(usual.fit) if name != "evidence"]
+        mean = {name: share[0] * getattr(usual.fit, name) + share[1] * getattr(own.fit, name) for name in names}
+        return Fit(**mean, evidence=np.logaddexp(*evidence))
+
+    def _log_ratio(self, genuine: Doubles, rates: Doubles) -> Doubles:
+        """Of each candidate being the link, by both its lists."""
+        if not self._problem.comparable:
+            return np.zeros_like(self._problem.score)
+        gap = self._problem.gap
+        return 0.5 * (self._sides[0].log_ratio(gap, genuine, rates) + self._sides[1].log_ratio(gap, genuine, rates))
+
+    def _count(self, known: Bools) -> tuple[Doubles, Doubles]:
+        """Strangers met and exposed to, half by the clusters' lists and half by the tracks'."""
+        (met, exposed), (of_tracks, exposed_tracks) = (side.count(known) for side in self._sides)
+        exposed = self._weights[0] * exposed + self._weights[1] * exposed_tracks
+        return 0.5 * (met + of_tracks), 0.5 * exposed
+
+    def _log_evidence(self, one: _Explained, bins: Bools) -> float:
+        """Of all but the links against strangers, which ``Fit.evidence`` says for each chance to be continued."""
+        memory, found = self._memory, one.fit
+        prior, prior_exposed = memory.strangers + PRIOR_LISTS * one.tail.expected, memory.exposed + PRIOR_LISTS
+        met = (found.strangers, found.exposed, prior, prior_exposed)
+        price = one.price + poisson_price(*(part[:, bins] for part in met))
+        return price + all_strangers(self._sides, one.rates, bins)
 
 
 def _mix(problem: Problem, one_to_one: Doubles, many_to_one: Doubles) -> Doubles:
@@ -150,7 +217,7 @@ class _PerChance:
     """A candidate's probability to be the link for each value of CONTINUED (values x edges), in three ways.
 
     Each track has one cluster; any number; and the cluster has any number of tracks too.  ``evidence`` is the log
-    evidence of each value, the best being 0.
+    evidence of each value, against all candidates being strangers.
     """
 
     one_to_one: Doubles
@@ -182,7 +249,7 @@ def _per_chance(problem: Problem, matching: Matching, ratio: Doubles, memory: Me
             many[k] = odds / (1.0 + np.bincount(edges.row, odds, minlength=rows)[edges.row])
             same[k] = odds / (1.0 + odds)
         evidence[k] = log_sum + problem.offered @ np.log1p(-each) + rows * np.log(births) - births
-    return _PerChance(one, many, same, evidence - evidence.max())
+    return _PerChance(one, many, same, evidence)
 
 
 def _relative(memory: Memory) -> Doubles:

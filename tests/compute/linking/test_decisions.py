@@ -6,17 +6,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.compute.linking.decisions import Decisions, Rules, decide
-from pipeline.compute.linking.memory import Memory
+from pipeline.compute.linking.memory import LOWEST, WIDTH, Memory
 from pipeline.compute.linking.model import genuine_density
 from pipeline.compute.linking.tail import Tail, fine_histogram, fit_tail
 
 
-def planted(num: int, seed: int, *, linked: int | None = None) -> np.ndarray:
+def planted(num: int, seed: int, *, linked: int | None = None, change: float = 0.35) -> np.ndarray:
     """Similarities of ``num`` clusters and tracks of which the first ``linked`` belong together, in order."""
     rng = np.random.default_rng(seed)
     vectors = rng.normal(size=(num, 24))
     again = rng.normal(size=(num, 24))
-    again[:linked] = vectors[:linked] + 0.35 * again[:linked]
+    again[:linked] = vectors[:linked] + change * again[:linked]
     units = [x / np.linalg.norm(x, axis=1, keepdims=True) for x in (again, vectors)]
     return (units[0] @ units[1].T).astype(np.float32)
 
@@ -70,6 +70,31 @@ def test_exact_twins_are_not_told_apart() -> None:
     found = decide(similarity, ones(20))
     assert (found.track[:2] == -1).all()
     assert found.track[2:].tolist() == list(range(2, 20))
+
+
+def after_dates_alike(num: int) -> Memory:
+    """What dates on which nothing moved leave: all links score at the top of the scale."""
+    rng = np.random.default_rng(9)
+    vectors, memory = rng.normal(size=(num, 24)), Memory()
+    for _ in range(3):
+        units = [x / np.linalg.norm(x, axis=1, keepdims=True) for x in (vectors, vectors + 0.01 * rng.normal(size=24))]
+        memory = decide((units[0] @ units[1].T).astype(np.float32), ones(num), memory).memory
+    return memory
+
+
+def test_a_date_on_which_everybody_looks_different_is_linked() -> None:
+    """No link scores as one ever did; but far too many pairs score as no stranger did."""
+    memory = after_dates_alike(40)
+    usual = np.flatnonzero(memory.genuine[0] > 0.5)
+    found = decide(planted(40, 2, change=0.9), ones(40), memory)
+    assert found.score.max() < LOWEST + WIDTH * usual.min()
+    assert found.track.tolist() == list(range(40))
+
+
+def test_a_date_of_strangers_is_no_date_on_which_everybody_looks_different() -> None:
+    found = decide(planted(40, 3, linked=0), ones(40), after_dates_alike(40))
+    assert (found.track == -1).all()
+    assert found.probability.min() > 0.5
 
 
 def pieces(num: int, each: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
