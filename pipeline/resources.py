@@ -10,6 +10,12 @@ class Resources(BaseModel):
 
     num_cpus: int | None = Field(default=None, ge=1, description="CPUs to use; null for all that Ray sees.")
     num_gpus: int | None = Field(default=None, ge=0, description="GPUs to use; null for all that Ray sees.")
+    gpus_per_date: int = Field(
+        default=1,
+        ge=1,
+        description="GPUs that the task of one date is given, at most as many as a node has: FAISS shares its vectors "
+        "out among them. More than 1 pays where one date is huge; else as many dates are done at once.",
+    )
     threads: int | None = Field(
         default=None, ge=1, description="Threads of one task of a whole date; null for its share of the CPUs."
     )

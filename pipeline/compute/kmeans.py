@@ -1,4 +1,7 @@
-"""k-means by FAISS: spherical (Dhillon and Modha, 2001) or Euclidean (Lloyd, 1982), on the GPUs that are given."""
+"""k-means by FAISS: spherical (Dhillon and Modha, 2001) or Euclidean (Lloyd, 1982), on the GPUs that are given.
+
+Of several GPUs each has all centers and is given its share of the points; where FAISS sees none, the CPU does it.
+"""
 
 import logging
 from dataclasses import replace

@@ -32,6 +32,8 @@ class Search:
 
     ``num_probes`` None: as many as find 95 % of 30 neighbours of simulated dates, see :func:`probes`.
 
+    ``gpu``: on all GPUs that FAISS sees, each holding its share of the vectors; on the CPU where it sees none.
+
     ``unit``: every vector has length 1 (or 0), so that inner products say all; else by Euclidean distance.
     """
 
@@ -70,15 +72,28 @@ def _search(queries: Float32s, vectors: Float32s, count: int, search: Search) ->
     """Row numbers (q, count) of what is nearest, -1 where the lists hold fewer, in FAISS' order."""
     faiss.omp_set_num_threads(search.threads)
     many = len(vectors) > search.exact_below
-    index: Any = _lists_of(vectors, search) if many else faiss.IndexFlat(vectors.shape[1], _metric(search))
-    if search.gpu:
-        index = faiss.index_cpu_to_gpu(faiss.StandardGpuResources(), 0, index)
+    index: Any = faiss.IndexFlat(vectors.shape[1], _metric(search))
+    gpus = search.gpu and faiss.get_num_gpus() > 0
     if many:
+        # The lists' k-means sends points to every GPU's copy of the centers.  It is not left to an index on the GPUs:
+        # FAISS does not copy its settings there, the seed among them.
+        nearest_center = _on_all_gpus(index, shard=False) if gpus else None
+        index = _lists_of(vectors, search)
+        index.clustering_index = nearest_center
         index.train(vectors)
-        if not search.gpu:
+        if not gpus:
             return _list_by_list(queries, vectors, count, index)
+    if gpus:
+        index = _on_all_gpus(index, shard=True)
     index.add(vectors)
     return np.asarray(index.search(queries, count)[1], dtype=np.int64)
+
+
+def _on_all_gpus(index: Any, *, shard: bool) -> Any:
+    """An empty index on every GPU that this process sees (Ray shows a task its own): a share of the vectors, or all."""
+    options = faiss.GpuMultipleClonerOptions()
+    options.shard = shard
+    return faiss.index_cpu_to_all_gpus(index, options)
 
 
 def _list_by_list(queries: Float32s, vectors: Float32s, count: int, index: Any) -> Int64s:

@@ -24,7 +24,16 @@ from pipeline.errors import ImagetracksError, UserError, WorkerDiedError
 from pipeline.resources import Resources
 from pipeline.runtime.engine import Call, Fragment, MapJob, Progress
 from pipeline.runtime.ray_watch import Watch
-from pipeline.runtime.ray_workers import FragmentSink, GuardedRead, GuardedWorker, Tally, dismiss, run_call, told
+from pipeline.runtime.ray_workers import (
+    FragmentSink,
+    GuardedRead,
+    GuardedWorker,
+    Tally,
+    dismiss,
+    run_call,
+    run_gpu_call,
+    told,
+)
 from pipeline.stopping import handlers_kept
 
 _TASK_CPUS = 0.25
@@ -58,6 +67,7 @@ class RayEngine:
         self._retries, self._threads = resources.retries, resources.threads
         self._cpus = max(1, min(int(found.get("CPU", 1)), resources.num_cpus or 1 << 30))
         self._gpus = int(found.get("GPU", 0)) if resources.num_gpus is None else resources.num_gpus
+        self._gpus_per_date = max(1, min(resources.gpus_per_date, self._gpus, _largest_node("GPU")))
 
     @property
     def num_workers(self) -> int:
@@ -91,7 +101,7 @@ class RayEngine:
         Many calls get one thread each, few share the CPUs out (RAY.md §11).
         """
         listed = list(calls)
-        threads = self._threads or min(_largest_node(), max(1, self._cpus // max(1, len(listed))))
+        threads = self._threads or min(_largest_node("CPU"), max(1, self._cpus // max(1, len(listed))))
         waiting, running, died = iter(listed), dict[Any, Call](), list[tuple[Call, RayError]]()
         for one in islice(waiting, 2 * self._cpus):
             running[self._submit(one, threads)] = one
@@ -137,8 +147,8 @@ class RayEngine:
     def _submit(self, one: Call, threads: int) -> Any:
         gpu = one.wants_gpu and self._gpus > 0
         # One CPU whatever the threads: more could wait for ever for a node that is lost, or that never was so large.
-        options = {"num_gpus": 1, "num_cpus": 0} if gpu else {"num_cpus": 1}
-        task = run_call.options(**options, max_retries=self._retries, scheduling_strategy="SPREAD")
+        options, run = ({"num_gpus": self._gpus_per_date}, run_gpu_call) if gpu else ({"num_cpus": 1}, run_call)
+        task = run.options(**options, max_retries=self._retries, scheduling_strategy="SPREAD")
         return task.remote(one.function, one.arguments, threads, gpu)
 
     def _died(self, died: list[tuple[Call, RayError]]) -> WorkerDiedError:
@@ -224,10 +234,10 @@ def _without_noise() -> Iterator[None]:
             os.close(kept)
 
 
-def _largest_node() -> int:
-    """CPUs of the largest node that is up."""
+def _largest_node(resource: str) -> int:
+    """CPUs or GPUs of the node that is up and has the most of them."""
     nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]  # Ray types it not
-    return max([1, *(int(node["Resources"].get("CPU", 0)) for node in nodes if node["Alive"])])
+    return max([1, *(int(node["Resources"].get(resource, 0)) for node in nodes if node["Alive"])])
 
 
 class _Seen:

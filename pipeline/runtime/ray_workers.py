@@ -166,8 +166,13 @@ class FragmentSink(Datasink[list[Fragment]]):
         return fragment
 
 
-@ray.remote
-def run_call(function: Callable[..., Any], arguments: tuple[Any, ...], threads: int, gpu: bool) -> Any:
+def _call(function: Callable[..., Any], arguments: tuple[Any, ...], threads: int, gpu: bool) -> Any:
     """A call of an engine."""
     leave_without_ado()
     return function(*arguments, threads=threads, gpu=gpu)
+
+
+run_call = ray.remote(_call)
+
+run_gpu_call = ray.remote(num_cpus=0, num_gpus=1, max_calls=1)(_call)
+"""In a process of its own: CUDA stays with the GPUs that a process saw first, and Ray may give the next call others."""

@@ -40,7 +40,7 @@ def neighbors(
         params: The stage's parameters.
         placed: The date's ``schemas.COORDINATES``, where there are any.
         threads: For FAISS.
-        gpu: Search on the first GPU.
+        gpu: Search on the GPUs.
 
     Returns:
         ``schemas.NEIGHBORS``: min(k, n - 1) edges an image with a vector; ties go to the smaller id.

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -5,6 +7,7 @@ from pipeline.compute.clustering import canonical_labels
 from pipeline.compute.kmeans import kmeans
 from pipeline.compute.projection import unit_rows
 from pipeline.compute.task import ClusteringTask, Settings
+from tests.gpus import pretend_gpus
 
 NO_GRAPH = (np.zeros((0, 0), np.int64), np.zeros((0, 0), np.float32))
 
@@ -19,6 +22,17 @@ def test_planted_groups_are_found() -> None:
     ]
     assert any(np.array_equal(labels, truth) for labels in found)
     assert all(labels.max() <= 3 for labels in found)
+
+
+@pytest.mark.parametrize("gpus", [0, 1, 3])
+def test_every_gpu_that_is_seen_has_the_centers(monkeypatch: pytest.MonkeyPatch, gpus: int) -> None:
+    """With FAISS's own replicas on the CPU in the GPUs' place: see ``tests.gpus``; no GPU is asked for anything."""
+    vectors = unit_rows(np.random.default_rng(1).normal(size=(300, 8))).astype(np.float32)
+    task = ClusteringTask(vectors, *NO_GRAPH, Settings(num_clusters=12))
+    expected = kmeans(task)
+    seen = pretend_gpus(monkeypatch, gpus)
+    np.testing.assert_array_equal(kmeans(replace(task, gpu=True)), expected)
+    assert seen == ([(gpus, False), (gpus, True)] if gpus else [])  # to train, and to label
 
 
 @pytest.mark.parametrize("wanted", [3, 10])

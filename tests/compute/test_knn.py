@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -5,6 +7,7 @@ from hypothesis import strategies as st
 
 from pipeline.compute.knn import Search, distinct_rows, nearest, neighbor_graph, similarities
 from pipeline.compute.projection import unit_rows
+from tests.gpus import pretend_gpus
 
 
 def units(count: int, dimensions: int, seed: int = 0) -> np.ndarray:
@@ -82,6 +85,24 @@ def test_the_gpu_finds_the_same() -> None:
     expected, similarities = neighbor_graph(vectors, 10, Search())
     assert (found == expected).mean() > 0.999
     np.testing.assert_allclose(products, similarities, atol=1e-5)
+
+
+@pytest.mark.parametrize("gpus", [0, 1, 3])
+@pytest.mark.parametrize("exact_below", [10, 5000])
+@pytest.mark.parametrize("unit", [True, False])
+def test_every_gpu_that_is_seen_holds_a_share_of_the_vectors(
+    monkeypatch: pytest.MonkeyPatch, gpus: int, exact_below: int, unit: bool
+) -> None:
+    """With FAISS's own shards on the CPU in the GPUs' place: see ``tests.gpus``; no GPU is asked for anything."""
+    vectors = units(900, 16) * (1 if unit else 3)
+    search = Search(exact_below=exact_below, seed=5, unit=unit)
+    expected = neighbor_graph(vectors, 10, search)
+    seen = pretend_gpus(monkeypatch, gpus)
+    found = neighbor_graph(vectors, 10, replace(search, gpu=True))
+    np.testing.assert_array_equal(found[0], expected[0])
+    np.testing.assert_array_equal(found[1], expected[1])
+    lists = exact_below < len(vectors)
+    assert seen == ([(gpus, False)] * lists + [(gpus, True)] if gpus else [])
 
 
 @pytest.mark.parametrize("unit", [True, False])

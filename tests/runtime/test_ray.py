@@ -146,9 +146,20 @@ def read(unit):
 def write(rows):
     return Fragment(rows["where"][0].as_py(), 1, {"d": rows.num_rows})
 
-engine = engine_maker("ray", None, Resources(num_cpus=2, num_gpus=1))()
+def processes(engine):
+    return list(dict(engine.call([Call("a", str(n), shown, (), wants_gpu=True) for n in range(4)])).values())
+
+def shown(*, threads, gpu):
+    import os
+    return [os.getpid(), len(os.environ["CUDA_VISIBLE_DEVICES"].split(","))]
+
+engine = engine_maker("ray", None, Resources(num_cpus=2, num_gpus=3, gpus_per_date=2))()
+found = {"several": processes(engine)}
+engine.close()
+engine = engine_maker("ray", None, Resources(num_cpus=2, num_gpus=1, gpus_per_date=2))()
+found["one"] = processes(engine)
 calls = [Call("a", "with", where, (), wants_gpu=True), Call("a", "without", where, ())]
-found = dict(engine.call(calls))
+found |= dict(engine.call(calls))
 for name, wants in (("pool with", True), ("pool without", False)):
     job = MapJob([pa.table({"n": [1]})], read, write, 1, worker, wants_gpu=wants)
     found[name] = [one.path for one in engine.map(job, lambda done, failed: None)]
@@ -159,7 +170,12 @@ engine.close()
         [sys.executable, "-c", code], check=False, env=environment(), capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == {
+    found = json.loads(done.stdout)
+    for name, given in (("several", 2), ("one", 1)):
+        used = found.pop(name)
+        assert [gpus for _, gpus in used] == [given] * 4
+        assert len({process for process, _ in used}) == 4  # CUDA would stay with the GPUs that a process first saw
+    assert found == {
         "with": [True, 1],
         "without": [False, 0],
         "pool with": ["cuda, 1 given"],
