@@ -176,7 +176,7 @@ class Careless(MemoryFileSystem):
         super().__init__()
         self.store: dict[str, Any] = {}
 
-    def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **options: Any) -> None:  # noqa: ARG002
+    def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **options: Any) -> None:  # noqa: ARG002  (fsspec's)
         super().pipe_file(path, value, mode="overwrite", **options)
 
 

@@ -68,7 +68,7 @@ def _map(context: Context, view: ClusterView) -> Image.Image:
     return draw_map(at, groups, pixels, title, caption)
 
 
-def _dendrogram(context: Context, view: ClusterView) -> Image.Image:  # noqa: ARG001
+def _dendrogram(context: Context) -> Image.Image:
     date = _date(context)
     found = clustered(context, date)
     if len(found.ids) < 2:
@@ -84,12 +84,12 @@ def _dendrogram(context: Context, view: ClusterView) -> Image.Image:  # noqa: AR
     return draw_dendrogram(tree, place[found.labels], [found.names[label] for label in largest], _named(date))
 
 
-def _elbow(context: Context, view: ClusterView) -> Image.Image:  # noqa: ARG001
+def _elbow(context: Context) -> Image.Image:
     date = _date(context)
     return draw_elbow(read_date(context, schemas.TRIALS, date), _named(date))
 
 
-def _silhouettes(context: Context, view: ClusterView) -> Image.Image:  # noqa: ARG001
+def _silhouettes(context: Context) -> Image.Image:
     date = _date(context)
     rows = _members(context, date)
     grouped = rows.group_by("cluster_id", use_threads=False).aggregate([("silhouette", "list")])
@@ -103,7 +103,7 @@ def _silhouettes(context: Context, view: ClusterView) -> Image.Image:  # noqa: A
     return draw_silhouettes([values[at] for at in order], [names[at] for at in order], trials, _named(date))
 
 
-def _trials(context: Context, view: ClusterView) -> Image.Image:  # noqa: ARG001
+def _trials(context: Context) -> Image.Image:
     date = _date(context)
     return draw_trials(read_date(context, schemas.TRIALS, date), _named(date))
 
@@ -111,10 +111,10 @@ def _trials(context: Context, view: ClusterView) -> Image.Image:  # noqa: ARG001
 KINDS: dict[str, Callable[[Context, ClusterView], Image.Image]] = {
     "clusters": _sheet,
     "map": _map,
-    "dendrogram": _dendrogram,
-    "elbow": _elbow,
-    "silhouette": _silhouettes,
-    "trials": _trials,
+    "dendrogram": lambda context, _: _dendrogram(context),
+    "elbow": lambda context, _: _elbow(context),
+    "silhouette": lambda context, _: _silhouettes(context),
+    "trials": lambda context, _: _trials(context),
 }
 """Kind of picture -> how it is made."""
 

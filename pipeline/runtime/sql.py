@@ -81,7 +81,7 @@ def _add(connection: "duckdb.DuckDBPyConnection", context: Context, table: Table
     # Metadata may have other fields on other dates.
     by_name = "true" if any(column.optional for column in table.columns) else "false"
     connection.execute(
-        f"CREATE VIEW {table.name} AS SELECT * FROM read_parquet([{listed}], hive_partitioning = true, "  # noqa: S608
+        f"CREATE VIEW {table.name} AS SELECT * FROM read_parquet([{listed}], hive_partitioning = true, "  # noqa: S608  # quoted above
         f"hive_types = {{'{table.partition_key}': {kind}}}, union_by_name = {by_name})"
     )
 

@@ -16,7 +16,7 @@ from pipeline.runtime.context import Context
 from pipeline.runtime.engine import Call
 from pipeline.runtime.staleness import parameters, why_stale
 from pipeline.schemas import Table
-from pipeline.stages.catalog import Read, Stage
+from pipeline.stages.catalog import Given, Read, Stage
 from pipeline.tablestore import TableStore
 
 CURRENT = "current"
@@ -79,7 +79,7 @@ def run_date(
 ) -> list[Staged]:
     """On a worker: read, compute, check, stage; only descriptors go back."""
     tables = {name: source.load() for name, source in work.sources.items()}
-    results = work.stage.run(work.date, tables, params, threads, gpu)
+    results = work.stage.run(Given(work.date, tables, params, threads, gpu))
     return [
         store.stage(work.date, _batches(rows), part_bytes, old)
         for (store, old), rows in zip(outputs, results, strict=True)

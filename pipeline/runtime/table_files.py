@@ -143,7 +143,7 @@ def _read_json_lines(data: bytes, as_text: Sequence[str]) -> pa.Table:
     return table_of(records, as_text)
 
 
-def _read_parquet(data: bytes, as_text: Sequence[str]) -> pa.Table:  # noqa: ARG001  (it has types of its own)
+def _read_parquet(data: bytes, _: Sequence[str]) -> pa.Table:  # it has types of its own
     return pq.read_table(pa.BufferReader(data))
 
 

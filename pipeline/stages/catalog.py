@@ -17,7 +17,6 @@ from pipeline.stages.map import wants_map
 Tables = Mapping[str, Any]
 """Name -> Arrow table; for ``before`` and ``after`` a list of (date, table), dates ascending; None where optional."""
 
-Run = Callable[..., tuple[pa.Table, ...]]
 When = Callable[[Any], bool]
 """Of the whole config, or a section of it."""
 
@@ -45,6 +44,20 @@ def _has_tree(params: Any) -> bool:
 
 def _mixes_time(config: Any) -> bool:
     return bool(config.cluster.mix == "imagecluster")
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a stage's function works with: a date's tables, its parameters, and the threads and GPUs that it may use."""
+
+    date: str
+    tables: Tables
+    params: Any
+    threads: int = 1
+    gpu: bool = False
+
+
+Run = Callable[[Given], tuple[pa.Table, ...]]
 
 
 @dataclass(frozen=True)
@@ -96,96 +109,108 @@ class Stage:
         return any(read.where in ("before", "previous") and read.table in self.writes for read in self.reads)
 
 
-# Functions of the form Run; not every one needs every argument.
+# Functions of the form Run.
 
 
-def _constraints(date: str, tables: Tables, params: Any, threads: int, gpu: bool) -> tuple[pa.Table, ...]:  # noqa: ARG001
+def _constraints(given: Given) -> tuple[pa.Table, ...]:
     from pipeline.stages.constraints import constraints
 
+    tables = given.tables
     return (constraints(tables["images"], tables["verdicts"]),)
 
 
-def _neighbors(date: str, tables: Tables, params: Any, threads: int, gpu: bool) -> tuple[pa.Table, ...]:  # noqa: ARG001
+def _neighbors(given: Given) -> tuple[pa.Table, ...]:
     from pipeline.stages.neighbors import neighbors
 
-    given = (tables["fingerprints"], tables["model"], params, tables.get("coordinates"))
-    return (neighbors(*given, threads=threads, gpu=gpu),)
+    tables = given.tables
+    read = (tables["fingerprints"], tables["model"], given.params, tables.get("coordinates"))
+    return (neighbors(*read, threads=given.threads, gpu=given.gpu),)
 
 
-def _geometry(date: str, tables: Tables, params: Any, threads: int, gpu: bool) -> tuple[pa.Table, ...]:  # noqa: ARG001
+def _geometry(given: Given) -> tuple[pa.Table, ...]:
     from pipeline.stages.geometry import coordinates
 
-    return (coordinates(tables["fingerprints"], tables["model"], tables["images"], params),)
+    tables = given.tables
+    return (coordinates(tables["fingerprints"], tables["model"], tables["images"], given.params),)
 
 
-def _linkage(date: str, tables: Tables, params: Any, threads: int, gpu: bool) -> tuple[pa.Table, ...]:  # noqa: ARG001
+def _linkage(given: Given) -> tuple[pa.Table, ...]:
     from pipeline.stages.date_tables import DateTables, linkage
 
-    return (linkage(DateTables(**tables), params, threads=threads, gpu=gpu),)
+    return (linkage(DateTables(**given.tables), given.params, threads=given.threads, gpu=given.gpu),)
 
 
-def _cluster(date: str, tables: Tables, params: Any, threads: int, gpu: bool) -> tuple[pa.Table, ...]:
+def _cluster(given: Given) -> tuple[pa.Table, ...]:
     from pipeline.stages.cluster import cluster
     from pipeline.stages.date_tables import DateTables
 
-    return cluster(date, DateTables(**tables), params, threads=threads, gpu=gpu)
+    return cluster(given.date, DateTables(**given.tables), given.params, threads=given.threads, gpu=given.gpu)
 
 
-def _map(date: str, tables: Tables, params: Any, threads: int, gpu: bool) -> tuple[pa.Table, ...]:  # noqa: ARG001
+def _map(given: Given) -> tuple[pa.Table, ...]:
     from pipeline.stages.map import map_images
 
-    return (map_images(tables["fingerprints"], tables["model"], params, threads=threads, gpu=gpu),)
+    tables = given.tables
+    read = (tables["fingerprints"], tables["model"], given.params)
+    return (map_images(*read, threads=given.threads, gpu=given.gpu),)
 
 
-def _link(date: str, tables: Tables, params: Any, threads: int, gpu: bool) -> tuple[pa.Table, ...]:  # noqa: ARG001
+def _link(given: Given) -> tuple[pa.Table, ...]:
     from pipeline.stages.constraints import of_clusters
     from pipeline.stages.exemplars import exemplars
     from pipeline.stages.link import Before, link_date
 
+    tables = given.tables
     shown = exemplars(tables["clusters"], tables["fingerprints"], tables["model"])
     known = None
     if tables["constraints"] is not None:
         known = of_clusters(tables["constraints"], tables["assignments"])
     before = Before(*(tables[name] for name in ("states", "calibration", "ended", "stitches", "known_subjects")))
-    result = link_date(date, tables["clusters"], shown, before, params, known=known)
+    result = link_date(given.date, tables["clusters"], shown, before, given.params, known=known)
     return tuple(getattr(result, name) for name in _LINKED)
 
 
 _LINKED = ("links", "events", "link_state", "calibration", "ended", "stitches", "known_subjects")
 
 
-def _looks(date: str, tables: Tables, params: Any, threads: int, gpu: bool) -> tuple[pa.Table, ...]:  # noqa: ARG001
+def _looks(given: Given) -> tuple[pa.Table, ...]:
     from pipeline.stages.looks import looks
 
-    return looks(date, tables["links"], tables["clusters"], [*tables["taken_up"], *tables["states"]], params)
+    tables = given.tables
+    return looks(
+        given.date, tables["links"], tables["clusters"], [*tables["taken_up"], *tables["states"]], given.params
+    )
 
 
-def _tracks(date: str, tables: Tables, params: Any, threads: int, gpu: bool) -> tuple[pa.Table, ...]:  # noqa: ARG001
+def _tracks(given: Given) -> tuple[pa.Table, ...]:
     from pipeline.stages.publish import Names
     from pipeline.stages.tracks import tracks
 
+    tables = given.tables
     names = None if tables["names"] is None else Names(tables["names"])
-    return (tracks(date, tables["images"], tables["assignments"], tables["decisions"], names),)
+    return (tracks(given.date, tables["images"], tables["assignments"], tables["decisions"], names),)
 
 
-def _publish(date: str, tables: Tables, params: Any, threads: int, gpu: bool) -> tuple[pa.Table, ...]:  # noqa: ARG001
+def _publish(given: Given) -> tuple[pa.Table, ...]:
     from pipeline.stages.publish import Names, publish
     from pipeline.stages.stitched import told_later
 
+    tables = given.tables
     names = Names(tables["names"])
-    found = told_later(date, tables["decisions"], tables["happened"], [rows for _, rows in tables["stitches"]])
+    found = told_later(given.date, tables["decisions"], tables["happened"], [rows for _, rows in tables["stitches"]])
     return tuple(
         publish(table, rows, names) for table, rows in zip((schemas.LINKS, schemas.EVENTS), found, strict=True)
     )
 
 
-def _track_summary(date: str, tables: Tables, params: Any, threads: int, gpu: bool) -> tuple[pa.Table, ...]:  # noqa: ARG001
+def _track_summary(given: Given) -> tuple[pa.Table, ...]:
     from pipeline.stages.publish import Names
     from pipeline.stages.tracks import track_summary
 
+    tables = given.tables
     later = [links for _, links in tables["later_links"]]
-    given = (tables["link_state"], tables["look_state"], later, params.max_gap)
-    return (track_summary(date, *given, Names(tables["names"])),)
+    read = (tables["link_state"], tables["look_state"], later, given.params.max_gap)
+    return (track_summary(given.date, *read, Names(tables["names"])),)
 
 
 _FINGERPRINTS = Read("fingerprints", schemas.FINGERPRINTS, ("image_id", "vector"))

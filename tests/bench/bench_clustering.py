@@ -24,23 +24,23 @@ from tests.bench import measuring
 
 measuring.use_the_machines_own_kernels()
 
-import faiss  # noqa: E402  (BLAS reads the environment when it is loaded)
-import numpy as np  # noqa: E402
-import pyarrow as pa  # noqa: E402
-import pyarrow.compute as pc  # noqa: E402
-from scipy.cluster.hierarchy import fcluster, linkage  # noqa: E402
+import faiss
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from scipy.cluster.hierarchy import fcluster, linkage
 
-from pipeline.compute.agglomerative import agglomerative  # noqa: E402
-from pipeline.compute.kmeans import kmeans  # noqa: E402
-from pipeline.compute.knn import Search, neighbor_graph, probes  # noqa: E402
-from pipeline.compute.task import ClusteringTask, Settings  # noqa: E402
-from pipeline.stages.cluster import cluster  # noqa: E402
-from pipeline.stages.cluster_params import ClusterParams  # noqa: E402
-from pipeline.stages.date_tables import DateTables  # noqa: E402
-from pipeline.stages.neighbors import NeighborsParams, neighbors  # noqa: E402
-from pipeline.stages.projection import ProjectionParams, apply, fit  # noqa: E402
-from pipeline.stages.vectors import to_column  # noqa: E402
-from tests.bench.dates import DIMENSIONS, planted  # noqa: E402
+from pipeline.compute.agglomerative import agglomerative
+from pipeline.compute.kmeans import kmeans
+from pipeline.compute.knn import Search, neighbor_graph, probes
+from pipeline.compute.task import ClusteringTask, Settings
+from pipeline.stages.cluster import cluster
+from pipeline.stages.cluster_params import ClusterParams
+from pipeline.stages.date_tables import DateTables
+from pipeline.stages.neighbors import NeighborsParams, neighbors
+from pipeline.stages.projection import ProjectionParams, apply, fit
+from pipeline.stages.vectors import to_column
+from tests.bench.dates import DIMENSIONS, planted
 
 THREADS = 2
 NO_GRAPH = (np.zeros((0, 0), np.int64), np.zeros((0, 0), np.float32))

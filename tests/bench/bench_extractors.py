@@ -17,16 +17,16 @@ measuring.use_the_machines_own_kernels()
 os.environ["OMP_NUM_THREADS"] = "1"  # as Ray sets it for a worker of one CPU
 
 # What follows reads those settings when it is loaded, so it cannot stand above them.
-import faiss  # noqa: E402
-import numpy as np  # noqa: E402
-import simplejpeg  # noqa: E402
-import torch  # noqa: E402
+import faiss
+import numpy as np
+import simplejpeg
+import torch
 
-from pipeline.compute import extractors  # noqa: E402
-from pipeline.compute.extractors import network, torchvision_models  # noqa: E402
-from tests.bench.bench_fingerprint import BATCH  # noqa: E402
-from tests.bench.photographs import photographs  # noqa: E402
-from tests.vectors import cosines  # noqa: E402
+from pipeline.compute import extractors
+from pipeline.compute.extractors import network, torchvision_models
+from tests.bench.bench_fingerprint import BATCH
+from tests.bench.photographs import photographs
+from tests.vectors import cosines
 
 WANTED = ("float32", "bfloat16")
 NEIGHBORS = 15

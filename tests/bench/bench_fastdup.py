@@ -64,11 +64,11 @@ print(json.dumps(spent))
 """
 
 
-def up_to_clusters(photographs: Path, work: Path, python: str) -> list[str]:  # noqa: ARG001  (as fastdups)
+def up_to_clusters(photographs: Path, work: Path, _python: str) -> list[str]:
     return [sys.executable, "-c", OURS, str(photographs), str(work)]
 
 
-def ours(photographs: Path, work: Path, python: str) -> list[str]:  # noqa: ARG001  (as fastdups)
+def ours(photographs: Path, work: Path, _python: str) -> list[str]:
     run = [str(Path(sys.executable).parent / "imagetracks"), "run", "--engine", "local"]
     return [*run, "-c", str(photographs), "-w", str(work)]
 

@@ -19,18 +19,18 @@ measuring.use_the_machines_own_kernels()
 os.environ["OMP_NUM_THREADS"] = "1"  # as Ray sets it for a worker of one CPU
 
 # What follows reads those settings when it is loaded, so it cannot stand above them.
-import numpy as np  # noqa: E402
-import simplejpeg  # noqa: E402
-import torch  # noqa: E402
-from PIL import Image  # noqa: E402
-from torchvision.transforms.v2 import functional as transforms  # noqa: E402
+import numpy as np
+import simplejpeg
+import torch
+from PIL import Image
+from torchvision.transforms.v2 import functional as transforms
 
-from pipeline.compute.decoding import open_pixels  # noqa: E402
-from pipeline.compute.extractors import Extractor  # noqa: E402
-from pipeline.stages.fingerprint import Fingerprinter, FingerprintParams  # noqa: E402
-from tests import objects  # noqa: E402
-from tests.bench.photographs import photographs  # noqa: E402
-from tests.vectors import cosines  # noqa: E402
+from pipeline.compute.decoding import open_pixels
+from pipeline.compute.extractors import Extractor
+from pipeline.stages.fingerprint import Fingerprinter, FingerprintParams
+from tests import objects
+from tests.bench.photographs import photographs
+from tests.vectors import cosines
 
 SIDE = 224
 BATCH = 16
