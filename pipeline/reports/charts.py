@@ -2,6 +2,7 @@
 
 import io
 import json
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,8 @@ Int64s = npt.NDArray[np.int64]
 FEW = 40
 """Clusters, or leaves, that a chart names one by one."""
 DPI = 110
+_LETTERS = 13
+"""Of a caption, an inch."""
 MEASURES = ("silhouette", "calinski_harabasz", "davies_bouldin", "gap", "stability", "inertia")
 _SMALL_IS_BETTER = ("davies_bouldin", "inertia")
 
@@ -105,13 +108,13 @@ def draw_silhouettes(values: Sequence[Float64s], names: Sequence[str], trials: p
     else:
         _ranked(axes, values)
     axes.axvline(float(np.nanmean(every)), color=_hex((200, 60, 40)), linestyle="--", linewidth=1.2)
-    axes.set_xlabel("silhouette of an image: -1 in the wrong cluster, 1 well apart from the next")
+    axes.set_xlabel("silhouette of an image, by squared distances: -1 in the wrong cluster, 1 well apart")
     caption = f"{len(names)} clusters, {len(every)} images; dashed: the mean, {np.nanmean(every):.3f}"
     _titled(axes, f"Silhouettes of {date}", caption)
     if known:
         beside = figure.add_subplot(1, 2, 2)
         _plot_curve(beside, _curve(trials, "silhouette"), "silhouette")
-        beside.set_ylabel("mean silhouette")
+        beside.set_ylabel("mean silhouette, by distances")
         _titled(beside, "Settings that were tried", _taken(trials))
     return _drawn(figure)
 
@@ -262,8 +265,11 @@ def _figure(width: float, height: float) -> "Figure":
 
 
 def _titled(axes: "Axes", title: str, caption: str) -> None:
-    axes.set_title(title, loc="left", fontsize=14, pad=24, color=_hex(INK))
-    axes.text(0, 1.02, caption, transform=axes.transAxes, fontsize=9.5, color=_hex(QUIET))
+    figure, place = axes.get_figure(root=True), axes.get_subplotspec()
+    width = (figure.get_figwidth() if figure else 10.0) / (place.get_gridspec().ncols if place else 1)
+    lines = textwrap.wrap(caption, max(20, int((width - 1) * _LETTERS)))  # a longer line would push the axes aside
+    axes.set_title(title, loc="left", fontsize=14, pad=10 + 14 * len(lines), color=_hex(INK))
+    axes.text(0, 1.02, "\n".join(lines), transform=axes.transAxes, fontsize=9.5, color=_hex(QUIET))
     axes.set_facecolor(_hex(PAPER))
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", color=_hex(FAINT), linewidth=0.6)

@@ -78,7 +78,9 @@ def render_tuning(tried: list[Tried]) -> RenderableType:
         )
         for one in tried
     ]
-    result = table("What was tried, means over the dates; the first is taken", columns, rows)
+    result = table(
+        "What was tried, means over the dates; the first is taken; ref.: dates that refused it", columns, rows
+    )
     result.columns[0].min_width = 20
     return result
 

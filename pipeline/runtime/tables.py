@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.errors import UserError
 from pipeline.runtime.context import Context
 from pipeline.schemas import IMAGES, TRACKS, Table
 
@@ -27,8 +28,17 @@ def read_dates(
 
 
 def read_date(context: Context, table: Table, date: str) -> pa.Table:
-    """All columns of one date's partition, which must be there."""
+    """All columns of one date's partition.
+
+    Raises:
+        UserError: it is not there.
+    """
     store = context.store(table)
+    if date not in store.partitions:
+        raise UserError(
+            f"{context.table_uri(table)} has nothing of {date}, which is clustered; expected the table that it was "
+            "clustered from\ngive the --config or --set that the run had, fingerprint.extractor above all"
+        )
     return store.read(date, None, store.partitions[date])
 
 

@@ -81,6 +81,17 @@ def test_a_dendrogram_of_any_size(clusters: int) -> None:
     assert share(picture, PAPER) < 0.99
 
 
+def test_a_long_caption_is_wrapped_and_leaves_the_tree_its_width() -> None:
+    labels = np.repeat(np.arange(18), 4)
+    rows = np.random.default_rng(0).normal(size=(18, 4))[labels] + np.random.default_rng(1).normal(size=(72, 4)) * 0.4
+    picture = np.asarray(
+        draw_dendrogram(linkage(rows, "average"), labels, [f"{i:08x}" for i in range(18)], "2024-05-01")
+    )
+    inked = (picture.astype(np.int16) - np.array(PAPER) < -20).any(axis=2)
+    assert inked.any(axis=0)[-80:].any()  # the grid reaches as far
+    assert not inked[:60, -5:].any()  # and the caption is not cut off
+
+
 @pytest.mark.parametrize("clusters", [2, 10, 200])
 def test_silhouettes_of_any_number_of_clusters(clusters: int) -> None:
     values = [np.linspace(-0.2, 0.8, 4)] * clusters

@@ -1,5 +1,6 @@
 """tune, why, map and the pictures of clusters on a workspace that a run made."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -134,3 +135,11 @@ def test_mistakes_are_told(workspace: Path, tmp_path: Path) -> None:
     assert "expected 1 to 1" in told("picture", "--kind", "clusters", "--page", "9", *extractor, code=2)
     assert "no cluster to draw" in told("picture", "--kind", "clusters", "--dates", "1999-01-01", *extractor, code=2)
     assert open_read(workspace, "fingerprint.extractor=classical/colour_histogram").store(schemas.CLUSTERS).partitions
+
+
+def test_another_extractor_than_the_runs_is_told(workspace: Path, tmp_path: Path) -> None:
+    expected = r"efficientnet_lite0.* has nothing of 2024-05-02.*fingerprint\.extractor above all"
+    text = told("picture", "--kind", "dendrogram", *options(workspace), str(tmp_path / "one.png"), code=2)
+    assert re.search(expected, " ".join(text.split()))
+    text = told("why", *options(workspace), "2024-05-02/0-0.png", "2024-05-02/0-1.png", code=2)
+    assert re.search(expected, " ".join(text.split()))
