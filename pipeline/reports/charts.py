@@ -14,6 +14,7 @@ from PIL import Image
 from pipeline.compute.cuts import cut_between, whole_branches
 from pipeline.errors import UserError
 from pipeline.reports.picture_ink import FAINT, INK, PAPER, QUIET, Colour, track_colour
+from pipeline.reports.text import setting_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -201,8 +202,8 @@ def _plot_curve(axes: "Axes", rows: Sequence[dict[str, Any]], measure: str) -> N
     lines: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         settings = json.loads(row["settings"])
-        kept = {key: value for key, value in settings.items() if key in ("method", "linkage", "metric")}
-        lines.setdefault(", ".join(str(value) for value in kept.values()) or "tried", []).append(row)
+        kept = [str(settings[key]) for key in ("method", "linkage", "metric") if key in settings]
+        lines.setdefault(", ".join(kept) or "tried", []).append(row)
     for place, (name, mine) in enumerate(sorted(lines.items())):
         x, y = [row["num_clusters"] for row in mine], [row[measure] for row in mine]
         axes.plot(x, y, marker="o", markersize=4, linewidth=1.3, color=_hex(track_colour(place)), label=name)
@@ -228,9 +229,7 @@ def _taken(trials: pa.Table) -> str:
 
 
 def _setting(row: dict[str, Any]) -> str:
-    return ", ".join(
-        str(value) if key == "method" else f"{key} {value}" for key, value in json.loads(row["settings"]).items()
-    )
+    return setting_text(json.loads(row["settings"]))
 
 
 def _cell(value: float | None) -> str:

@@ -1,8 +1,9 @@
 """What the renderers share: tables of one look, numbers of one form, and plain text for where there is no terminal."""
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import isnan
+from typing import Any
 
 from rich import box
 from rich.console import Console, RenderableType
@@ -45,3 +46,9 @@ def count(value: int) -> str:
 def joined(counts: Iterable[tuple[str, int]]) -> str:
     """``name 3, other 1``, or a dash."""
     return ", ".join(f"{name} {count(number)}" for name, number in counts) or DASH
+
+
+def setting_text(settings: Mapping[str, Any]) -> str:
+    """Keys of the section ``cluster`` with values as a person reads them, the method first."""
+    keys = sorted(settings, key=lambda key: key != "method")
+    return ", ".join(str(settings[key]) if key == "method" else f"{key} {settings[key]}" for key in keys)

@@ -10,7 +10,7 @@ import pyarrow as pa
 from rich.console import RenderableType
 
 from pipeline.errors import UserError
-from pipeline.reports.text import DASH, table
+from pipeline.reports.text import DASH, setting_text, table
 
 SHOWN = {
     "silhouette": "silh.",
@@ -69,7 +69,7 @@ def render_tuning(tried: list[Tried]) -> RenderableType:
     columns = ("settings", "rank", "ref.", "clusters", *["noise"] * noisy, *(SHOWN[name] for name in shown))
     rows = [
         (
-            ", ".join(str(value) if key == "method" else f"{key} {value}" for key, value in one.settings.items()),
+            setting_text(one.settings),
             f"{one.rank:.2f}",
             f"{one.refused}/{one.dates}" if one.refused else DASH,
             f"{one.means['num_clusters']:.1f}",

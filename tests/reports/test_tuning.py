@@ -2,7 +2,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.reports.text import plain
+from pipeline.reports.text import plain, setting_text
 from pipeline.reports.tuning import over_dates, render_tuning
 from pipeline.schemas import TRIALS
 
@@ -44,3 +44,9 @@ def test_ranks_over_dates_by_hand() -> None:
 def test_nothing_tried_is_said() -> None:
     with pytest.raises(UserError, match="nothing was tried"):
         over_dates(trials())
+
+
+def test_a_setting_is_told_with_its_method_first() -> None:
+    assert setting_text({"linkage": "ward", "method": "agglomerative", "num_clusters": 9}) == (
+        "agglomerative, linkage ward, num_clusters 9"
+    )
