@@ -232,24 +232,14 @@ def _per_chance(problem: Problem, matching: Matching, ratio: Doubles, memory: Me
     Tracks are continued independently, a continued one by any cluster alike, and births are Poisson: the odds of a pair
     against an end and a birth are chance / (1 - chance) * clusters * likelihood ratio of the pair / expected births.
     """
-    edges = problem.edges
-    rows, columns = edges.num_rows, edges.num_columns
-    relative = _relative(memory)
+    rows = problem.edges.num_rows
     birth_share = (memory.births + PRIOR_BIRTHS[0]) / (memory.clusters + PRIOR_BIRTHS[1])
-    evidence = np.empty(len(CONTINUED))
-    one, many, same = np.zeros((3, len(CONTINUED), len(ratio)))
-    for k, chance in enumerate(CONTINUED):
-        each = chance * relative
-        births = max(rows - float(each @ problem.offered), birth_share * rows)
-        weight = (each / (1.0 - each))[problem.gap] * (np.sqrt(columns * rows) / births)
-        log_sum = 0.0
-        if chance:
-            odds = weight * np.exp(ratio)
-            one[k], log_sum = matching.marginals(odds)
-            many[k] = odds / (1.0 + np.bincount(edges.row, odds, minlength=rows)[edges.row])
-            same[k] = odds / (1.0 + odds)
-        evidence[k] = log_sum + problem.offered @ np.log1p(-each) + rows * np.log(births) - births
-    return _PerChance(one, many, same, evidence)
+    each = np.array(CONTINUED)[:, None] * _relative(memory)
+    births = np.maximum(rows - each @ problem.offered, birth_share * rows)
+    odds = (each / (1.0 - each))[:, problem.gap] * (problem.lists / births)[:, None] * np.exp(ratio)
+    one_to_one, log_sum = matching.marginals(odds)
+    evidence = log_sum + np.log1p(-each) @ problem.offered + rows * np.log(births) - births
+    return _PerChance(one_to_one, matching.alone(odds), odds / (1.0 + odds), evidence)
 
 
 def _relative(memory: Memory) -> Doubles:
