@@ -10,6 +10,9 @@ Ints = npt.NDArray[np.int64]
 
 ROUNDS = 100
 
+BLOCK = 1 << 15
+"""Messages passed at once, of several cases where they have few edges: what fits a core's cache."""
+
 
 @dataclass(frozen=True)
 class Edges:
@@ -41,6 +44,12 @@ class Matching:
         Returns:
             marginals, cases x edges; log of the sum of each case, 0 where all odds are 0.
         """
+        step = max(1, BLOCK // max(1, odds.shape[1]))
+        parts = [self._marginals(odds[first : first + step], tolerance) for first in range(0, len(odds), step)]
+        probability, log_sum = zip(*parts, strict=True)
+        return np.concatenate(probability), np.concatenate(log_sum)
+
+    def _marginals(self, odds: Doubles, tolerance: float) -> tuple[Doubles, Doubles]:
         to_row, to_column = np.ones_like(odds), odds.copy()
         moving = np.arange(len(odds))
         for _ in range(ROUNDS):
