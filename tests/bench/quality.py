@@ -21,7 +21,10 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -144,13 +147,14 @@ def show_idf1(results: list[Result]) -> None:
 def main() -> None:
     print(__doc__)
     print(f"wanted false-link rate {PARAMS.false_link_rate}\n\n{head()}")
-    results = []
-    for instruments in (real(), simulated()):
-        for instrument in instruments:
-            if any(word in instrument.name for word in sys.argv[1:] or [""]):
-                start = time.perf_counter()
-                results.append(score(instrument))
-                print(row(results[-1]), f"  {time.perf_counter() - start:4.0f} s", flush=True)
+    start, results = time.perf_counter(), []
+    wanted = (one for one in chain(real(), simulated()) if any(word in one.name for word in sys.argv[1:] or [""]))
+    os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"  # of the processes that are begun here
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+        for result in pool.map(score, wanted):
+            results.append(result)
+            print(row(result), flush=True)
+    print(f"{time.perf_counter() - start:.0f} s")
     show_idf1(results)
     show(bars(results))
     OUT.mkdir(exist_ok=True)
