@@ -234,6 +234,15 @@ def test_a_tar_that_changed_is_read_again_and_what_went_is_marked(tmp_path: Path
     }
 
 
+@pytest.mark.parametrize("make", [tar, zipped])
+def test_a_name_that_leads_out_of_the_archive_is_the_name_inside_it(tmp_path: Path, make: Any) -> None:
+    names = {"../up.jpg": "up.jpg", "/from/root.jpg": "from/root.jpg", "a/../../b.jpg": "a/b.jpg", "./c.jpg": "c.jpg"}
+    archive = make(tmp_path / ("x.tar" if make is tar else "x.zip"), {name: saved(photo()) for name in names})
+    found = ingested(archive, tmp_path / "ws")
+    assert sorted(found["image_id"].to_pylist()) == sorted(image_id(key) for key in names.values())
+    assert found["reason"].null_count == 4
+
+
 def test_members_that_lie_side_by_side_are_read_together() -> None:
     near, far = [(0, 10), (20, 30), (5000, 6000)], [(10**6, 10**6 + 5)]
     assert together([*far, *near]) == [(0, 6000, [1, 2, 3]), (10**6, 10**6 + 5, [0])]

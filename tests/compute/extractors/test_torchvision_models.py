@@ -114,7 +114,8 @@ def test_a_node_gives_what_a_hook_sees():
 
 
 @pytest.mark.parametrize(
-    ("model", "node", "dimensions"), [("resnet18", "flatten", 512), ("mobilenet_v3_small", "classifier.1", 1024)]
+    ("model", "node", "dimensions"),
+    [("resnet18", "flatten", 512), ("mobilenet_v3_small", "classifier.1", 1024), ("shufflenet_v2_x0_5", "mean", 1024)],
 )
 def test_a_seeded_network_agrees_with_torch(own_cache, model, node, dimensions):
     from torchvision.models.feature_extraction import create_feature_extractor
