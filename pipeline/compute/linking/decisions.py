@@ -244,11 +244,11 @@ def _tracks(each: _Table, groups: Groups, lives: Lives, row: Ints, column: Ints)
     """For each cluster the likeliest track of the family that its group was given, or -1."""
     given = np.full(groups.cluster.max() + 1, -1, dtype=np.int64)
     for i, j in zip(row.tolist(), column.tolist(), strict=True):
-        members = np.flatnonzero(groups.track == j)
-        if len(members) > 1:
-            near = each.similarity[np.ix_(groups.cluster == i, members)].max(axis=0)
-            members = members[[lives.likeliest(members, near.astype(np.float64))]]
-        given[i] = members[0]
+        family, goes_on = np.flatnonzero(groups.track == j), 0
+        if len(family) > 1:
+            near = each.similarity[np.ix_(groups.cluster == i, family)].max(axis=0)
+            goes_on = lives.likeliest(family, near.astype(np.float64))
+        given[i] = family[goes_on]
     return given[groups.cluster]
 
 

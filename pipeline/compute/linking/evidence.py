@@ -10,9 +10,6 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import gammaln
 
-from pipeline.compute.linking.lists import Lists
-
-Bools = npt.NDArray[np.bool_]
 Doubles = npt.NDArray[np.float64]
 
 
@@ -50,16 +47,12 @@ def poisson_price(counts: Doubles, exposed: Doubles, prior: Doubles, prior_expos
     return float((marginal - plugged_in).sum())
 
 
-def all_strangers(sides: tuple[Lists, Lists], rates: Doubles, bins: Bools) -> float:
-    """Log likelihood of a date without any link, half by the clusters' lists and half by the tracks'.
+def log_likelihood(met: Doubles, exposed: Doubles, rates: Doubles) -> float:
+    """Of strangers that come at these rates (Poisson), without what depends on no rate.
 
     Args:
-        sides: both sides' lists.
-        rates: strangers a list, rank x score bin.
-        bins: score bins that count.
+        met: strangers, of any shape.
+        exposed: lists in which they could have been met, of the same shape.
+        rates: strangers a list, > 0, of the same shape.
     """
-    out = 0.0
-    for side in sides:
-        met, exposed = side.count()
-        out += 0.5 * float((met * np.log(rates) - exposed * rates)[:, bins].sum())
-    return out
+    return float((met * np.log(rates) - exposed * rates).sum())

@@ -89,8 +89,7 @@ class _Groups:
 
     def spread(self, per_group: Doubles) -> Doubles:
         """Each group's value at its members."""
-        out: Doubles = np.repeat(per_group, self._sizes, axis=1)[:, self._back]
-        return out
+        return self._each(per_group)[:, self._back]
 
     def others(self, values: Doubles) -> Doubles:
         """Sum of the other values of each value's group, without cancellation where one value is nearly all of it."""

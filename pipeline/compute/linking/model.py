@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.compute.linking.evidence import all_strangers, dirichlet_price, poisson_price
+from pipeline.compute.linking.evidence import dirichlet_price, log_likelihood, poisson_price
 from pipeline.compute.linking.lists import CENTERS, Lists
 from pipeline.compute.linking.matching import Edges, Matching
 from pipeline.compute.linking.memory import CONTINUED, GAP_BINS, NUM_BINS, Memory, score_bin
@@ -154,7 +154,10 @@ class _Date:
     def weighed(self, usual: _Explained, own: _Explained) -> Fit:
         """The mean of both fits, by their evidence."""
         both, bins = (usual, own), ~(usual.tail.body | own.tail.body)
-        rest = np.log([1.0 - UNUSUAL, UNUSUAL]) + [self._log_evidence(one, bins) for one in both]
+        everyone = [0.5 * sum(counts) for counts in zip(*(side.count() for side in self._sides), strict=True)]
+        met, exposed = (count[:, bins] for count in everyone)
+        without_links = [log_likelihood(met, exposed, one.rates[:, bins]) for one in both]
+        rest = np.log([1.0 - UNUSUAL, UNUSUAL]) + without_links + [self._prices(one, bins) for one in both]
         evidence = np.array([one.fit.evidence for one in both]) + rest[:, None]
         share = np.exp(evidence - evidence.max()) @ self._prior
         share /= share.sum()
@@ -175,13 +178,12 @@ class _Date:
         exposed = self._weights[0] * exposed + self._weights[1] * exposed_tracks
         return 0.5 * (met + of_tracks), 0.5 * exposed
 
-    def _log_evidence(self, one: _Explained, bins: Bools) -> float:
-        """Of all but the links against strangers, which ``Fit.evidence`` says for each chance to be continued."""
+    def _prices(self, one: _Explained, bins: Bools) -> float:
+        """Of the links' scores, and of strangers' rates in the score bins that count."""
         memory, found = self._memory, one.fit
         prior, prior_exposed = memory.strangers + PRIOR_LISTS * one.tail.expected, memory.exposed + PRIOR_LISTS
         met = (found.strangers, found.exposed, prior, prior_exposed)
-        price = one.price + poisson_price(*(part[:, bins] for part in met))
-        return price + all_strangers(self._sides, one.rates, bins)
+        return one.price + poisson_price(*(part[:, bins] for part in met))
 
 
 def _mix(problem: Problem, one_to_one: Doubles, many_to_one: Doubles) -> Doubles:
