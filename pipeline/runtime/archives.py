@@ -57,7 +57,7 @@ def add_members(
     Args:
         archive: the file.
         objects: where the members go that are images.
-        chosen: whether a member's name (:func:`inside`) is an image's.
+        chosen: whether a member's name, as it stands in the archive, is an image's.
         noted: whether it is that of a sidecar.
 
     Raises:
@@ -82,7 +82,7 @@ def _add_tar(
         with tarfile.open(fileobj=file, mode="r:") as tar:
             for member in tar:
                 tar.members = []  # type: ignore[attr-defined]  # it would keep all of them
-                name = inside(member.name)
+                name = member.name.removeprefix("./")
                 if not member.isreg() or member.issparse():
                     continue
                 if chosen(name):
@@ -112,7 +112,7 @@ def _add_zip(
             members = sorted(opened.infolist(), key=lambda one: one.header_offset)
             ends = [*(one.header_offset for one in members), opened.start_dir][1:]
             for member, end in zip(members, ends, strict=True):
-                name = inside(member.filename)
+                name = member.filename.removeprefix("./")
                 if member.is_dir():
                     continue
                 if chosen(name):
@@ -125,11 +125,6 @@ def _add_zip(
                     yield Noted(archive.prefix + name, opened.read(member))
     except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError) as error:
         raise UserError(f"cannot read {archive.named}: {error}\nexpected a whole zip without a password") from error
-
-
-def inside(name: str) -> str:
-    """A member's name without what would lead out of the archive's folder, as unpacking it would have it."""
-    return "/".join(step for step in name.split("/") if step not in ("", ".", ".."))
 
 
 def _zip_time(member: zipfile.ZipInfo) -> dt.datetime | None:

@@ -20,8 +20,13 @@ _MOST_DAYS = 20_000
 
 
 def is_hidden(key: str) -> bool:
-    """Whether a key or one of its folders begins with a dot (``._x.jpg``, ``.thumbnails/``)."""
-    return key.startswith(".") or "/." in key
+    """Whether a key or one of its folders begins with a dot (``._x.jpg``, ``.thumbnails/``).
+
+    ``..`` is no such folder: names in archives may lead out of them, and no path is made of a name.
+    """
+    return (key.startswith(".") or "/." in key) and any(
+        step.startswith(".") and step not in (".", "..") for step in key.split("/")
+    )
 
 
 def chosen_by(params: SourceParams) -> Callable[[str], bool]:

@@ -235,11 +235,11 @@ def test_a_tar_that_changed_is_read_again_and_what_went_is_marked(tmp_path: Path
 
 
 @pytest.mark.parametrize("make", [tar, zipped])
-def test_a_name_that_leads_out_of_the_archive_is_the_name_inside_it(tmp_path: Path, make: Any) -> None:
-    names = {"../up.jpg": "up.jpg", "/from/root.jpg": "from/root.jpg", "a/../../b.jpg": "a/b.jpg", "./c.jpg": "c.jpg"}
+def test_a_name_that_leads_out_of_the_archive_is_a_name_like_any_other(tmp_path: Path, make: Any) -> None:
+    names = ["up.jpg", "../up.jpg", "/from/root.jpg", "a/../../b.jpg", "..b.jpg", ".hidden/../c.jpg"]
     archive = make(tmp_path / ("x.tar" if make is tar else "x.zip"), {name: saved(photo()) for name in names})
     found = ingested(archive, tmp_path / "ws")
-    assert sorted(found["image_id"].to_pylist()) == sorted(image_id(key) for key in names.values())
+    assert sorted(found["image_id"].to_pylist()) == sorted(map(image_id, names[:4]))
     assert found["reason"].null_count == 4
 
 
