@@ -61,8 +61,9 @@ def sets(folder: Path) -> Iterator[tuple[str, Path, Rows, Tracks]]:
     yield "sample", sample.images, listed(sample.images, folder / "sample-ws"), subjects
     for name in ("bananas", "emoji"):
         if (DATA / name).is_dir():
-            rows = [{key: row[key] for key in ("path", "captured_at")} for row in rows_of(name)]
-            yield name, DATA / name, rows, {image_id(row["path"]): row["identity"] for row in rows_of(name)}
+            labelled = rows_of(name)
+            rows = [{key: row[key] for key in ("path", "captured_at")} for row in labelled]
+            yield name, DATA / name, rows, {image_id(row["path"]): row["identity"] for row in labelled}
         else:
             print(f"no {DATA / name}: left out")
 

@@ -1,7 +1,7 @@
 """Simulated worlds: subjects drifting on a sphere, as vectors, with knobs; each world has broken a linker.
 
 A world is seeded and has no images: what it gives is what the date clusterer would give (clusters of unit vectors), and
-the truth beside it.  ``WORLDS`` are the worlds of the issue on linking; the numbers are its own.
+the truth beside it.  ``WORLDS`` 1 to 14 are those of the issue on linking, by its numbers.
 """
 
 from collections.abc import Iterator
