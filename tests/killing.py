@@ -23,7 +23,7 @@ from tests.runtime.runs import open_read, tables
 
 ROOT = Path(__file__).parent.parent
 INJECTED = ROOT / "tests" / "injected"
-READER, EXTRACTOR, GROUP, TALLY = "ray::MapBatches(", "ray::MapWorker(", "ray::run_call", "ray::Tally"
+READER, EXTRACTOR, GROUP, TALLY = "ray::MapBatches(", "ray::MapWorker(", "ray::stage_call", "ray::Tally"
 RAYLET = "raylet"
 _STAGE = re.compile(rb"^([a-z_ ]+): \d+ [a-z]+$", re.MULTILINE)
 _POLL = 0.02

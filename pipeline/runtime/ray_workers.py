@@ -166,13 +166,13 @@ class FragmentSink(Datasink[list[Fragment]]):
         return fragment
 
 
-def _call(function: Callable[..., Any], arguments: tuple[Any, ...], threads: int, gpu: bool) -> Any:
-    """A call of an engine."""
+def stage_call(function: Callable[..., Any], arguments: tuple[Any, ...], threads: int, gpu: bool) -> Any:
+    """A call of an engine; Ray shows it, and the process that runs it, under this name."""
     leave_without_ado()
     return function(*arguments, threads=threads, gpu=gpu)
 
 
-run_call = ray.remote(_call)
+run_call = ray.remote(stage_call)
 
-run_gpu_call = ray.remote(num_cpus=0, num_gpus=1, max_calls=1)(_call)
+run_gpu_call = ray.remote(num_cpus=0, num_gpus=1, max_calls=1)(stage_call)
 """In a process of its own: CUDA stays with the GPUs that a process saw first, and Ray may give the next call others."""
