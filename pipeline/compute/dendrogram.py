@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.compute.graphs import distinct_pairs, union_edges
+from pipeline.compute.grouped import membership
 from pipeline.compute.knn import Search, neighbor_graph
 from pipeline.compute.task import Linkage
 from pipeline.compute.trees import labels_of, single_linkage, sizes_below
@@ -98,11 +99,8 @@ class _Clusters:
 
     def gather(self, group: Int64s) -> None:
         """Unite all clusters of each group (c,)."""
-        shape = (int(group.max()) + 1, self.sums.shape[1])
-        sums, sizes, halves = np.zeros(shape), np.zeros(shape[0]), np.zeros(shape[0])
-        for total, values in ((sums, self.sums), (sizes, self.sizes), (halves, self.halves)):
-            np.add.at(total, group, values)
-        self.sums, self.sizes, self.halves = sums, sizes, halves
+        members = membership(group, int(group.max()) + 1)
+        self.sums, self.sizes, self.halves = members @ self.sums, members @ self.sizes, members @ self.halves
 
     def keep(self, kept: Int64s) -> None:
         """Forget the others."""

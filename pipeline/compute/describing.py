@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.compute.grouped import sums_of
 from pipeline.compute.knn import Search, nearest, neighbor_graph
 
 Int64s = npt.NDArray[np.int64]
@@ -41,7 +42,7 @@ def describe(vectors: Float32s, labels: Int64s, search: Search) -> Description:
     """Describe canonical ``labels`` (n,) of unit ``vectors`` (n, d), n >= 1."""
     count = int(labels.max()) + 1
     sizes = np.bincount(labels, minlength=count)
-    sums = _sums(vectors, labels, count)
+    sums = sums_of(vectors, labels, count)
     length = np.linalg.norm(sums, axis=1, keepdims=True)
     centers = np.asarray(sums / np.where(length > 0, length, 1.0), dtype=np.float32)
     to_center = np.clip((vectors.astype(np.float64) * centers[labels]).sum(axis=1), -1.0, 1.0)
@@ -79,7 +80,7 @@ def silhouettes(vectors: Float32s, labels: Int64s, search: Search) -> Float32s:
     if count == 1:
         return np.full(len(labels), np.nan, dtype=np.float32)
     sizes = np.bincount(labels, minlength=count).astype(np.float64)
-    means = _sums(vectors, labels, count) / sizes[:, None]
+    means = sums_of(vectors, labels, count) / sizes[:, None]
     halves = (vectors.astype(np.float64) ** 2).sum(axis=1) / 2.0
     mean_halves = np.bincount(labels, halves, minlength=count) / sizes
     # The mean distance to a cluster is |x|^2/2 + h - x.m: one more coordinate makes it a single inner product.
@@ -97,13 +98,6 @@ def silhouettes(vectors: Float32s, labels: Int64s, search: Search) -> Float32s:
     larger = np.maximum(own, other)
     value = (other - own) / np.where(larger > 0, larger, 1.0)
     return np.where(sizes[labels] == 1, 0.0, value).astype(np.float32)
-
-
-def _sums(vectors: Float32s, labels: Int64s, count: int) -> Float64s:
-    """The sum (count, d) of each cluster's rows, in the order of the rows."""
-    sums = np.zeros((count, vectors.shape[1]))
-    np.add.at(sums, labels, vectors)
-    return sums
 
 
 def medoids(vectors: Float32s, labels: Int64s, to_center: Float32s) -> Int64s:

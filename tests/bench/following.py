@@ -221,7 +221,8 @@ def follow(days: Sequence[Day], link: Linker) -> Outcome:
             # of several clusters that continue one track on one date any may be continued
             mine.subject, mine.subjects = subject, subjects | (mine.subjects if mine.date == t else frozenset())
             mine.date = t
-            mine.seen.append(t)
+            if mine.seen[-1:] != [t]:
+                mine.seen.append(t)
             followed.subject.append(subject)
             followed.linked.append(j >= 0)
             followed.shares.append(bool(subjects & were))
@@ -248,9 +249,11 @@ def _grow(track: _Track, t: int, looks: Floats) -> None:
 def _seen(looks: list[Floats], tracks: list[_Track], t: int) -> Seen:
     gaps = np.array([t - one.date for one in tracks], dtype=np.int64)
     every = Looks(*grouped(looks), *(grouped([one.bank for one in tracks]) if tracks else (looks[0][:0], gaps)))
-    dates = np.arange(max(t - PARAMS.max_gap - 1, 0), t)
-    seen = np.array([np.isin(dates, one.seen) for one in tracks], dtype=bool).reshape(len(tracks), len(dates))
-    young = np.array([t > 0 and one.seen[0] > dates[0] for one in tracks], dtype=bool)
+    first = max(t - PARAMS.max_gap - 1, 0)
+    seen = np.zeros((len(tracks), t - first), dtype=bool)
+    for row, one in enumerate(tracks):
+        seen[row, [date - first for date in one.seen[first - t :] if date >= first]] = True
+    young = np.array([one.seen[0] > first for one in tracks], dtype=bool)
     return Seen(every, every.compared()[1], gaps, Lives(seen, young))
 
 

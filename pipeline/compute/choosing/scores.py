@@ -5,10 +5,13 @@ Where scikit-learn has the score, it is equal to its own; where
 scikit-learn refuses (one cluster, every row alone) a stated value stands.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+
+from pipeline.compute.grouped import membership, sums_of
 
 Float32s = npt.NDArray[np.float32]
 Float64s = npt.NDArray[np.float64]
@@ -31,9 +34,7 @@ class Scatter:
 def scatter(vectors: Float32s, labels: Int64s) -> Scatter:
     """Summarise n >= 1 rows (n, d) under labels 0 ... c - 1."""
     sizes = np.bincount(labels)
-    sums = np.zeros((len(sizes), vectors.shape[1]))
-    np.add.at(sums, labels, vectors)
-    centers = sums / sizes[:, None]
+    centers = sums_of(vectors, labels, len(sizes)) / sizes[:, None]
     apart = ((vectors - centers[labels]) ** 2).sum(axis=1)
     return Scatter(centers, sizes, np.bincount(labels, apart, len(sizes)).astype(np.float64))
 
@@ -79,26 +80,37 @@ def davies_bouldin(vectors: Float32s, labels: Int64s, found: Scatter) -> float:
 
 
 def silhouette(vectors: Float32s, labels: Int64s, seed: int = 0, most: int = EXACT_ROWS) -> float:
+    """Of one clustering what :func:`silhouettes` finds of several."""
+    return silhouettes(vectors, [labels], seed, most)[0]
+
+
+def silhouettes(vectors: Float32s, labelings: Sequence[Int64s], seed: int = 0, most: int = EXACT_ROWS) -> list[float]:
     """Mean of (b - a) / max(a, b) over rows (Rousseeuw, 1987): a, b the mean distances to the own and nearest cluster.
 
     A row alone in its cluster counts 0.  Above ``most`` rows it is the mean over a sample of them, each still against
-    all rows.  NaN with one cluster.
+    all rows.  NaN with one cluster.  Distances are computed once for all clusterings.
+
+    Args:
+        vectors: Rows (n, d), n >= 1.
+        labelings: Clusterings, each labels 0 ... c - 1 (n,).
+        seed: Of the sample.
+        most: Rows up to which all count.
     """
-    sizes = np.bincount(labels, minlength=1)
-    if len(sizes) < 2:
-        return float("nan")
-    chosen = np.arange(len(labels))
+    chosen = np.arange(len(vectors))
     if len(chosen) > most:
-        chosen = np.sort(np.random.default_rng(seed).choice(len(labels), most, replace=False))
-    order = np.argsort(labels, kind="stable")
-    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
-    by_cluster = vectors[order].astype(np.float64)
-    values = np.zeros(len(chosen))
+        chosen = np.sort(np.random.default_rng(seed).choice(len(vectors), most, replace=False))
+    every = vectors.astype(np.float64)
+    sizes = [np.bincount(labels) for labels in labelings]
+    members = [membership(labels, len(size)) for labels, size in zip(labelings, sizes, strict=True)]
+    values = np.full((len(labelings), len(chosen)), np.nan)
     for start in range(0, len(chosen), _BLOCK_ROWS):
         rows = chosen[start : start + _BLOCK_ROWS]
-        sums = np.add.reduceat(_distances(vectors[rows].astype(np.float64), by_cluster), starts, axis=1)
-        values[start : start + len(rows)] = _silhouettes(sums, labels[rows], sizes)
-    return float(values.mean())
+        distances = _distances(every, every[rows])
+        for number, (labels, size) in enumerate(zip(labelings, sizes, strict=True)):
+            if len(size) > 1:
+                sums = members[number] @ distances
+                values[number, start : start + len(rows)] = _silhouettes(sums.T, labels[rows], size)
+    return [float(one.mean()) for one in values]
 
 
 def _silhouettes(sums: Float64s, own: Int64s, sizes: Int64s) -> Float64s:
@@ -115,5 +127,8 @@ def _silhouettes(sums: Float64s, own: Int64s, sizes: Int64s) -> Float64s:
 
 def _distances(left: Float64s, right: Float64s) -> Float64s:
     """Euclidean distances of all pairs, by one matrix product."""
-    squares = (left * left).sum(axis=1)[:, None] + (right * right).sum(axis=1) - 2.0 * (left @ right.T)
-    return np.asarray(np.sqrt(np.maximum(squares, 0.0)))
+    squares = left @ right.T
+    squares *= -2.0
+    squares += (left * left).sum(axis=1)[:, None]
+    squares += (right * right).sum(axis=1)
+    return np.asarray(np.sqrt(np.maximum(squares, 0.0, out=squares), out=squares))

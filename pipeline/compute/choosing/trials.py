@@ -1,6 +1,6 @@
 """Trying settings on one date's vectors and choosing among them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ from pipeline.compute.choosing.scores import (
     davies_bouldin,
     inertia,
     scatter,
-    silhouette,
+    silhouettes,
 )
 from pipeline.compute.clustering import noise_alone
 
@@ -75,7 +75,7 @@ def try_settings(  # noqa: PLR0913  (what to cluster, how, by what to choose and
     cut = cluster(vectors)
     labels = [cut(number) for number in range(count)]
     with threadpool_limits(limits=1, user_api="blas"):  # the last bits of a matrix product depend on their number
-        rows = [_measured(vectors, one, seed) for one in labels]
+        rows = _measured(vectors, labels, seed)
     measures = {name: np.array([row.get(name, np.nan) for row in rows]) for name in MEASURES}
     if weights.get("gap"):
         measures["gap"], measures["gap_error"] = gap_statistic(vectors, labels, cluster, times, seed)
@@ -88,15 +88,22 @@ def try_settings(  # noqa: PLR0913  (what to cluster, how, by what to choose and
     return Trials(labels, measures, ranks, refusals, best(ranks, measures["num_clusters"]))
 
 
-def _measured(vectors: Float32s, labels: Int64s, seed: int) -> dict[str, float]:
-    kept = noise_alone(labels)
-    found = scatter(vectors, kept)
+def _measured(vectors: Float32s, labels: Sequence[Int64s], seed: int) -> list[dict[str, float]]:
+    """Of each clustering what holds for itself, noise being clusters of one."""
+    kept = [noise_alone(one) for one in labels]
+    seen = silhouettes(vectors, kept, seed)
+    return [
+        {"noise_fraction": float((one < 0).mean()), "silhouette": score, **_shape(vectors, alone)}
+        for one, alone, score in zip(labels, kept, seen, strict=True)
+    ]
+
+
+def _shape(vectors: Float32s, labels: Int64s) -> dict[str, float]:
+    found = scatter(vectors, labels)
     return {
-        "noise_fraction": float((labels < 0).mean()),
         "num_clusters": float(len(found.sizes)),
         "largest_fraction": float(found.sizes.max() / len(vectors)),
         "inertia": inertia(found),
-        "silhouette": silhouette(vectors, kept, seed),
         "calinski_harabasz": calinski_harabasz(found),
-        "davies_bouldin": davies_bouldin(vectors, kept, found),
+        "davies_bouldin": davies_bouldin(vectors, labels, found),
     }

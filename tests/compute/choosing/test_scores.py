@@ -3,7 +3,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.compute.choosing.scores import calinski_harabasz, davies_bouldin, inertia, scatter, silhouette
+from pipeline.compute.choosing.scores import (
+    calinski_harabasz,
+    davies_bouldin,
+    inertia,
+    scatter,
+    silhouette,
+    silhouettes,
+)
 from pipeline.compute.clustering import canonical_labels
 
 LINE = np.array([[0], [2], [10], [12], [30]], np.float32)
@@ -70,3 +77,13 @@ def test_scikit_learn_has_the_same_figures() -> None:
     np.testing.assert_allclose(calinski_harabasz(found), calinski_harabasz_score(rows, labels), rtol=1e-5)
     np.testing.assert_allclose(davies_bouldin(rows, labels, found), davies_bouldin_score(rows, labels), rtol=1e-5)
     np.testing.assert_allclose(silhouette(rows, labels), silhouette_score(rows, labels), rtol=1e-4)
+
+
+def test_silhouettes_of_several_clusterings_are_those_of_each() -> None:
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(700, 5)).astype(np.float32)
+    every = [rng.permutation(np.arange(700) % count) for count in (2, 30, 700)]
+    found = silhouettes(rows, [np.zeros(700, dtype=np.int64), *every])
+    assert np.isnan(found[0])
+    expected = [silhouette(rows, labels) for labels in every[:2]]
+    np.testing.assert_allclose(found[1:], [*expected, 0.0], rtol=1e-4)
