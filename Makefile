@@ -62,7 +62,9 @@ bench-quality: $(INSTALLED) ## Quality: tracks and clusters beside baselines, on
 	$(BIN)/python -m tests.bench.quality
 	$(BIN)/python -m tests.bench.asking
 	$(BIN)/python -m tests.bench.bench_clusterers
+	$(BIN)/python -m tests.bench.by_itself
 	$(BIN)/python -m tests.bench.bench_published
+	$(if $(FULL),$(BIN)/python -m tests.bench.grid)
 
 lock: ## Pin what is installed in .venv
 	$(BIN)/python infra/lock.py > infra/requirements.lock.new && mv infra/requirements.lock.new infra/requirements.lock

@@ -5,12 +5,14 @@
 Labels answer.  At 0, 5, 10, 20 and 40 answers everything is linked again under all verdicts so far, by the stages that
 a run has, and the next pairs are chosen from what came out: those of the greatest expected gain, or at random (mean of
 three draws) among all that an answer could overturn.  Sets are clustered as a run does by default; of the
-simulated worlds some that are not solved already, two of each.  Written to OUT (default: out): asking.png, asking.json.
+simulated worlds some that are not solved already, one of each (`FULL=1`: two).  Written to OUT (default out):
+asking.png, asking.json.
 """
 
 import json
 import os
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +26,9 @@ from pipeline.stages.review import LINKED, SHOWN, questions
 from tests.bench.bars import Bar, show
 from tests.bench.baselines import idf1
 from tests.bench.fold import Fold, clustered, date_of, image_ids
+from tests.bench.processes import each
+from tests.bench.quality import days
+from tests.bench.sets import real_sets
 from tests.bench.worlds import WORLDS, Day, generate
 
 OUT = Path(os.environ.get("OUT", "out"))
@@ -31,7 +36,7 @@ ANSWERS = (0, 5, 10, 20, 40)
 JUDGED = 20
 DRAWS = 3
 KINDS = ("0 plain", "2 merged 20 %", "2 pieces 1.5x", "3 twins", "7 lighting")
-SEEDS = 2
+SEEDS = 2 if os.environ.get("FULL") else 1
 Said = list[dict[str, str | None]]
 
 
@@ -100,6 +105,13 @@ def asked(days: Sequence[Day], seed: int | None, first: Found) -> list[float]:
     return out
 
 
+def judged(instrument: tuple[str, list[Day]]) -> Asked:
+    name, dates = instrument
+    first = linked(dates, [])
+    drawn = np.mean([asked(dates, seed, first) for seed in range(DRAWS)], axis=0)
+    return Asked(name, asked(dates, None, first), drawn.tolist())
+
+
 def answer(one: str, other: str, truth: dict[str, int]) -> dict[str, str | None]:
     verdict = "same" if truth[one] == truth[other] else "different"
     pair = {"image_id": min(one, other), "other_image_id": max(one, other), "verdict": verdict}
@@ -107,10 +119,7 @@ def answer(one: str, other: str, truth: dict[str, int]) -> dict[str, str | None]
 
 
 def instruments() -> Iterator[tuple[str, list[Day]]]:
-    from pipeline.stages.fingerprint import Fingerprinter, FingerprintParams
-    from tests.bench.quality import days, real_sets
-
-    for name, photos in real_sets(Fingerprinter(FingerprintParams())):
+    for name, photos in real_sets():
         yield name, days(photos, np.unique(photos.subject, return_inverse=True)[1], "auto")
     for name in KINDS:
         for seed in range(SEEDS):
@@ -158,15 +167,14 @@ def draw(found: Sequence[Asked], file: Path) -> None:
 
 def main() -> None:
     print(__doc__)
+    start = time.perf_counter()
     print(f"{'':28s}" + "".join(f"{many:>16d}" for many in ANSWERS) + "   answers: IDF1 by review, at random")
     results = []
-    for name, days in instruments():
-        if any(word in name for word in sys.argv[1:] or [""]):
-            first = linked(days, [])
-            drawn = np.mean([asked(days, seed, first) for seed in range(DRAWS)], axis=0)
-            results.append(Asked(name, asked(days, None, first), drawn.tolist()))
-            pairs = zip(results[-1].chosen, results[-1].random, strict=True)
-            print(f"{name:28s}" + "".join(f"   {a:.3f}, {b:.3f}" for a, b in pairs), flush=True)
+    for one in each(judged, (one for one in instruments() if any(word in one[0] for word in sys.argv[1:] or [""]))):
+        results.append(one)
+        pairs = zip(one.chosen, one.random, strict=True)
+        print(f"{one.name:28s}" + "".join(f"   {a:.3f}, {b:.3f}" for a, b in pairs), flush=True)
+    print(f"{time.perf_counter() - start:.0f} s")
     show(bars(results))
     OUT.mkdir(exist_ok=True)
     draw(results, OUT / "asking.png")

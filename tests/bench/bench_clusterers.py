@@ -12,21 +12,11 @@ set's own, but chosen with the labels, which flatters them beside `auto`.
 """
 
 import argparse
-import csv
-import hashlib
-import os
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from pathlib import Path
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.parquet as pq
-from PIL import Image
 from scipy.cluster.hierarchy import linkage
 from sklearn.metrics import silhouette_score
 
@@ -37,128 +27,12 @@ from pipeline.compute.knn import Search, neighbor_graph
 from pipeline.compute.scoring.contingency import contingency
 from pipeline.compute.task import ClusteringTask, Settings
 from pipeline.compute.trees import labels_of
-from pipeline.digests import digest
-from pipeline.sample import write_sample
-from pipeline.stages.fingerprint import Fingerprinter, FingerprintParams
-from pipeline.stages.projection import ProjectionParams, apply, fit
-from tests import objects
-from tests.bench.dates import planted
-from tests.shared_sets import DATA, rows_of
+from tests.bench.processes import each
+from tests.bench.sets import Dates, Vectors, real_instruments, simulated_instruments
 
-CACHE = Path(os.environ.get("OUT", "out")) / "vectors"
-Vectors = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
 Clusterer = Callable[[Vectors], Labels]
 SHOWN = ("pairwise_precision", "pairwise_recall", "pairwise_f", "bcubed_f")
-
-
-@dataclass(frozen=True)
-class Photographs:
-    """A set: vectors in one order, with each one's subject and date."""
-
-    vectors: Vectors
-    subject: npt.NDArray[np.str_]
-    date: npt.NDArray[np.str_]
-
-
-@dataclass(frozen=True)
-class Dates:
-    """An instrument: dates, each vectors and subjects."""
-
-    name: str
-    dates: list[tuple[Vectors, npt.NDArray[np.generic]]]
-
-
-# --- the sets -------------------------------------------------------------------------------------------------------
-
-
-def photographs(fingerprinter: Fingerprinter, root: Path, rows: Sequence[tuple[str, str, str]]) -> Photographs:
-    """Fingerprint and project (path, subject, date) below ``root``; fingerprints are kept in ``CACHE`` by content."""
-    paths = sorted(rows)
-    images = objects.images([path for path, _, _ in paths], [(root / path).read_bytes() for path, _, _ in paths])
-    kept = CACHE / f"{digest([repr(FingerprintParams()), images['image_id'].to_pylist(), _hashes(images)])}.parquet"
-    if not kept.exists():
-        CACHE.mkdir(parents=True, exist_ok=True)
-        pq.write_table(fingerprinter(images), kept)
-    found = pq.read_table(kept)
-    model = fit([found], ProjectionParams(), len(paths))
-    _, vectors = apply(model, found)
-    _, subjects, dates = zip(*paths, strict=True)
-    return Photographs(vectors, np.array(subjects), np.array(dates))
-
-
-def _hashes(images: pa.Table) -> list[str]:
-    return [hashlib.blake2b(pixels, digest_size=16).hexdigest() for pixels in images["pixels"].to_pylist()]
-
-
-def shared_set(fingerprinter: Fingerprinter, name: str) -> Photographs:
-    rows = [(row["path"], row["identity"], row.get("captured_at", "")[:10]) for row in rows_of(name)]
-    return photographs(fingerprinter, DATA / name, rows)
-
-
-def sample_set(fingerprinter: Fingerprinter) -> Photographs:
-    with tempfile.TemporaryDirectory() as folder:
-        report = write_sample(Path(folder))
-        with report.truth.open() as file:
-            truth = [(row["path"], row["identity"]) for row in csv.DictReader(file)]
-        rows = [(path, subject, taken(report.images / path)) for path, subject in truth]
-        return photographs(fingerprinter, report.images, rows)
-
-
-def taken(path: Path) -> str:
-    stamp = Image.open(path).getexif().get_ifd(0x8769)[36867]
-    return str(datetime.strptime(stamp, "%Y:%m:%d %H:%M:%S").date())
-
-
-def by_date(name: str, photos: Photographs, together: int = 1) -> Dates:
-    """Dates of ``photos``, ``together`` consecutive ones taken as one."""
-    order = np.unique(photos.date, return_inverse=True)[1] // together
-    parts = [order == d for d in range(order.max() + 1)]
-    label = name if together == 1 else f"{name} x {together}"
-    return Dates(label, [(photos.vectors[part], photos.subject[part]) for part in parts])
-
-
-def poses(photos: Photographs, shots: int | None) -> Dates:
-    """Dates of umist: every fourth pose and up to three that follow (1 to 4 shots, seeded), or ``shots``."""
-    rng = np.random.default_rng(0)
-    dates: dict[int, list[int]] = {}
-    for person in np.unique(photos.subject):
-        rows = np.flatnonzero(photos.subject == person)
-        for date, start in enumerate(range(0, len(rows) - 3, 4)):
-            dates.setdefault(date, []).extend(rows[start : start + (shots or rng.integers(1, 5))])
-    name = "umist, 1 to 4 poses" if shots is None else f"umist, {shots} pose"
-    return Dates(name, [(photos.vectors[rows], photos.subject[rows]) for rows in dates.values()])
-
-
-def real_instruments(fingerprinter: Fingerprinter) -> Iterator[Dates]:
-    yield by_date("sample", sample_set(fingerprinter))
-    if not DATA.exists():
-        print(f"no {DATA.name}: bananas, emoji and umist are left out")
-        return
-    bananas, emoji, umist = (shared_set(fingerprinter, name) for name in ("bananas", "emoji", "umist"))
-    yield from (by_date("bananas", bananas, n) for n in (1, 2, 4))
-    yield from (by_date("emoji", emoji, n) for n in (1, 2))
-    yield from (poses(umist, 1), poses(umist, None), by_date("umist", umist))
-
-
-def simulated_instruments() -> Iterator[Dates]:
-    rng = np.random.default_rng(0)
-    kinds: dict[str, tuple[list[int], float]] = {
-        "singletons": ([1] * 150, 1.0),
-        "few large": ([100] * 5, 1.0),
-        "many small": ([3] * 100, 1.0),
-        "pairs": ([2] * 60, 1.0),
-        "1 to 20 shots": (rng.integers(1, 21, size=30).tolist(), 1.0),
-        "half noise": ([10] * 10 + [1] * 100, 1.0),
-        "4 of 5 noise": ([20] * 5 + [1] * 400, 1.0),
-        "one huge": ([300] + [1] * 60, 1.0),
-        "3x spread of scatter": ([5] * 40, 3.0),
-        "two subjects": ([4, 4], 1.0),
-    }
-    for name, (sizes, spread) in kinds.items():
-        for scatter in (0.1, 0.3):
-            dates = [planted(sizes, scatter, seed, spread) for seed in range(3)]
-            yield Dates(f"sim {name}, {scatter}", [(vectors, truth) for vectors, truth in dates])
 
 
 # --- the clusterers -------------------------------------------------------------------------------------------------
@@ -277,25 +151,21 @@ def kmeans_told_k(dates: Dates) -> float:
     return scores(found, dates)["bcubed_f"]
 
 
-def report(dates: Dates) -> dict[str, float]:
-    """Print one line; returns the B-cubed F of every column."""
+def judged(dates: Dates) -> tuple[str, dict[str, float]]:
+    """A line, and the B-cubed F of every column."""
     every = {name: scores([cluster(v) for v, _ in dates.dates], dates) for name, cluster in ALTERNATIVES.items()}
     ours = every["auto"]
     images = np.mean([len(truth) for _, truth in dates.dates])
     subjects = np.mean([len(np.unique(truth)) for _, truth in dates.dates])
     columns = {name: found["bcubed_f"] for name, found in every.items()}
     columns |= {"told the cut": told_the_cut(dates), "told k": told_k(dates), "k-means, k": kmeans_told_k(dates)}
-    print(
-        f"{dates.name:30s}{len(dates.dates):4d}{images:7.0f}{subjects:6.0f}{ours['clusters']:7.1f}"
-        + "".join(f"{ours[name]:6.3f}" for name in SHOWN[:3])
-        + " |"
-        + "".join(f"{value:13.3f}" for value in columns.values()),
-        flush=True,
-    )
+    line = f"{dates.name:30s}{len(dates.dates):4d}{images:7.0f}{subjects:6.0f}{ours['clusters']:7.1f}"
+    line += "".join(f"{ours[name]:6.3f}" for name in SHOWN[:3]) + " |"
+    line += "".join(f"{value:13.3f}" for value in columns.values())
     for family, tried in FAMILIES.items():
         for setting, cluster in tried.items():
             columns[f"{family} {setting}"] = scores([cluster(v) for v, _ in dates.dates], dates)["bcubed_f"]
-    return columns
+    return line, columns
 
 
 def second_table(names: Sequence[str], rows: Sequence[dict[str, float]], kinds: dict[str, slice]) -> None:
@@ -323,21 +193,16 @@ def main() -> None:
     print(f"{'':30s}{'of auto, a date':^38s}  | B-cubed F")
     head = f"{'set':30s}{'n':>4s}{'images':>7s}{'subj':>6s}{'clust':>7s}{'P':>6s}{'R':>6s}{'F':>6s} |"
     print(head + "".join(f"{name:>13s}" for name in columns))
-    names: list[str] = []
-
-    def reported(instruments: Iterator[Dates]) -> list[dict[str, float]]:
-        found = []
-        for dates in instruments:
-            names.append(dates.name)
-            found.append(report(dates))
-        return found
-
-    real = reported(real_instruments(Fingerprinter(FingerprintParams())))
-    simulated = reported(simulated_instruments())
-    for name, rows in (("mean of the real sets", real), ("mean of the simulated", simulated)):
-        print(f"{name:74s}" + "".join(f"{np.mean([row[c] for row in rows]):13.3f}" for c in columns))
+    real = list(real_instruments())
+    every = [*real, *simulated_instruments()]
+    names, found = [dates.name for dates in every], []
+    for line, row in each(judged, every):
+        found.append(row)
+        print(line, flush=True)
     kinds = {"mean of the real sets": slice(len(real)), "mean of the simulated": slice(len(real), None)}
-    second_table(names, real + simulated, kinds)
+    for kind, part in kinds.items():
+        print(f"{kind:74s}" + "".join(f"{np.mean([row[c] for row in found[part]]):13.3f}" for c in columns))
+    second_table(names, found, kinds)
     print(f"{time.perf_counter() - started:.0f} s")
 
 

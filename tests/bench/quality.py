@@ -21,23 +21,21 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 
-from pipeline.stages.fingerprint import Fingerprinter, FingerprintParams
 from tests.bench.bars import Result, bars, show
 from tests.bench.baselines import AT_ONCE, at_once, idf1, nearest, sequential, thresholds
-from tests.bench.bench_clusterers import Photographs, by_auto, sample_set, shared_set
+from tests.bench.bench_clusterers import by_auto
 from tests.bench.fold import followed
 from tests.bench.following import PARAMS, Outcome, follow, pooled
+from tests.bench.processes import each
 from tests.bench.reliability_diagram import draw
+from tests.bench.sets import Photographs, real_sets
 from tests.bench.worlds import WORLDS, Day, Ints, generate
-from tests.shared_sets import DATA
 
 DECISIONS = 20_000 if os.environ.get("FULL") else 3_000
 OUT = Path(os.environ.get("OUT", "out"))
@@ -63,20 +61,11 @@ def simulated() -> Iterator[Instrument]:
 
 
 def real() -> Iterator[Instrument]:
-    for name, photos in real_sets(Fingerprinter(FingerprintParams())):
+    for name, photos in real_sets():
         subject = np.unique(photos.subject, return_inverse=True)[1]
         yield Instrument(f"{name}, each image", [days(photos, subject, "each")])
         yield Instrument(f"{name}, true clusters", [days(photos, subject, "true")])
         yield Instrument(f"{name}, clustered", [days(photos, subject, "auto")])
-
-
-def real_sets(fingerprinter: Fingerprinter) -> Iterator[tuple[str, Photographs]]:
-    yield "sample", sample_set(fingerprinter)
-    if DATA.exists():
-        for name in ("bananas", "emoji"):
-            yield name, shared_set(fingerprinter, name)
-    else:
-        print(f"no {DATA.name}: bananas and emoji are left out")
 
 
 def days(photos: Photographs, subject: Ints, form: str) -> list[Day]:
@@ -149,11 +138,9 @@ def main() -> None:
     print(f"wanted false-link rate {PARAMS.false_link_rate}\n\n{head()}")
     start, results = time.perf_counter(), []
     wanted = (one for one in chain(real(), simulated()) if any(word in one.name for word in sys.argv[1:] or [""]))
-    os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"  # of the processes that are begun here
-    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
-        for result in pool.map(score, wanted):
-            results.append(result)
-            print(row(result), flush=True)
+    for result in each(score, wanted):
+        results.append(result)
+        print(row(result), flush=True)
     print(f"{time.perf_counter() - start:.0f} s")
     show_idf1(results)
     show(bars(results))
