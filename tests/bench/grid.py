@@ -33,9 +33,11 @@ SETS = ("umist", "bananas")
 BAGS = "classical/bag_of_sift"
 EXTRACTORS = (
     *("efficientnet_lite0", "faces/dlib", "classical/colour_histogram", "classical/hog", "classical/lbp", BAGS),
-    "raw_pixels:size=92x112:color=grey",
+    "raw_pixels:size=23x28:color=grey",
 )
-"""All whose weights come with the install."""
+"""All whose weights come with the install; of more pixels a covariance would not fit in memory."""
+FEWEST = 50
+"""Images with a vector below which there is nothing to compare: fruit has no faces."""
 NEAR = [round(1.0 - 2.0 ** -(step / 2), 5) for step in range(1, 21)]
 """Similarities (1 - half the squared distance) that are tried on maps, whose clusters are small beside the whole."""
 TOLD = ("kmeans", *LINKAGES)
@@ -74,6 +76,8 @@ def cells(asked: tuple[str, str]) -> list[Row]:
     name, extractor = asked
     vectors, truth = vectors_of(name, extractor)
     out: list[Row] = []
+    if len(truth) < FEWEST:
+        return out
     for reduction, seen in reduced(vectors):
         on_map = reduction in MAPS
         scaled = seen / np.sqrt((seen**2).sum(axis=1).mean()) if on_map else seen
