@@ -6,9 +6,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.optimize import linear_sum_assignment
+from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial.distance import pdist
-from sklearn.neighbors import kneighbors_graph
+from sklearn.neighbors import NearestNeighbors
 
 from pipeline.compute.linking.memory import Memory
 from pipeline.compute.scoring.contingency import contingency
@@ -111,11 +112,14 @@ def _dbscan(_: Floats, distances: Doubles, subject: Labels) -> float:
 
 def _components(vectors: Floats, _: Doubles, subject: Labels) -> float:
     """Of the kNN graph; k told, of 1, 2, 3 and 5."""
+    most = min(5, len(vectors) - 1)
+    near = NearestNeighbors(n_neighbors=most).fit(vectors).kneighbors(return_distance=False)
+    rows = np.arange(len(vectors))
     found = []
-    for k in (1, 2, 3, 5):
-        if k < len(vectors):
-            graph = kneighbors_graph(vectors, k)
-            found.append(idf1(subject, connected_components(graph, directed=False)[1]))
+    for k in (k for k in (1, 2, 3, 5) if k <= most):
+        ends = (np.repeat(rows, k), near[:, :k].ravel())
+        graph = csr_array((np.ones(len(ends[0])), ends), shape=(len(rows), len(rows)))
+        found.append(idf1(subject, connected_components(graph, directed=False)[1]))
     return max(found)
 
 

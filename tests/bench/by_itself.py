@@ -1,11 +1,13 @@
 """Methods that set themselves: how many clusters a date they find, and whether one of them collapses.
 
-    python -m tests.bench.by_itself
+    python -m tests.bench.by_itself            crowded dates by `auto` alone
+    FULL=1 python -m tests.bench.by_itself     by every method
 
 Of `auto`, and of the other methods with what `cluster.choose` tries where the config names no grid: the best silhouette
 with no cluster above nine tenths of the images.  Truth is read for the column that says so, and for the marks.
 """
 
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -25,6 +27,7 @@ from pipeline.stages.date_tables import settings_of
 from tests.bench.processes import each
 from tests.bench.sets import Dates, large_instruments, real_instruments, simulated_instruments
 
+FULL = bool(os.environ.get("FULL"))
 LINKAGES = ("average", "complete", "ward", "single")
 Vectors = npt.NDArray[np.floating]
 Labels = npt.NDArray[np.int64]
@@ -90,10 +93,11 @@ def main() -> None:
     start = time.perf_counter()
     print("clusters a date, mean; * on some date one cluster, ! all images alone, where the truth is neither")
     print(f"{'':30s}{'images':>7s}{'truth':>7s}" + "".join(f"{name[:9]:>10s}" for name in BY_ITSELF))
-    instruments = list(chain(large_instruments(), real_instruments(), simulated_instruments()))
-    found = each(count, ((name, [v for v, _ in some(one)]) for one in instruments for name in BY_ITSELF))
-    for instrument in instruments:
-        print(line(instrument, list(islice(found, len(BY_ITSELF)))), flush=True)
+    crowded = ((one, tuple(BY_ITSELF) if FULL else ("auto",)) for one in large_instruments())
+    instruments = [*crowded, *((one, tuple(BY_ITSELF)) for one in chain(real_instruments(), simulated_instruments()))]
+    found = each(count, ((name, [v for v, _ in some(one)]) for one, names in instruments for name in names))
+    for instrument, names in instruments:
+        print(line(instrument, list(islice(found, len(names)))), flush=True)
     print(f"{time.perf_counter() - start:.0f} s")
 
 
