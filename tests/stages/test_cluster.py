@@ -1,6 +1,7 @@
 import hashlib
 import resource
 import sys
+from typing import get_args
 
 import numpy as np
 import pyarrow as pa
@@ -8,9 +9,11 @@ import pytest
 from pydantic import ValidationError
 
 from pipeline import schemas
+from pipeline.compute.clustering import METHODS
+from pipeline.compute.task import Linkage
 from pipeline.errors import UserError
 from pipeline.stages.cluster import cluster
-from pipeline.stages.cluster_params import ClusterParams
+from pipeline.stages.cluster_params import ClusterParams, Method
 from pipeline.stages.date_tables import DateTables
 from pipeline.stages.neighbors import NeighborsParams, neighbors
 from pipeline.stages.projection import ProjectionParams, fit
@@ -26,8 +29,11 @@ EVERY_METHOD = [
     ClusterParams(method="agglomerative", similarity=0.7),
     ClusterParams(method="agglomerative", similarity=0.7, dense_below=0),
     ClusterParams(method="agglomerative", linkage="ward", num_clusters=3),
+    ClusterParams(method="agglomerative", linkage="ward", num_clusters=3, dense_below=0),
+    ClusterParams(method="agglomerative", linkage="complete", similarity=0.7),
     ClusterParams(method="agglomerative", linkage="complete", sim=0.9, dense_below=0),
     ClusterParams(method="agglomerative", linkage="single", distance=0.5, metric="euclidean", dense_below=0),
+    ClusterParams(method="agglomerative", linkage="single", similarity=0.7),
     ClusterParams(method="components", similarity=0.7),
     ClusterParams(method="chinese_whispers", similarity=0.7),
     # scikit-learn and leidenalg take seconds to import.
@@ -36,7 +42,21 @@ EVERY_METHOD = [
     pytest.param(ClusterParams(method="hdbscan"), marks=pytest.mark.slow),
     pytest.param(ClusterParams(method="hdbscan", dense_below=0), marks=pytest.mark.slow),
     pytest.param(ClusterParams(method="leiden"), marks=pytest.mark.slow),
+    pytest.param(ClusterParams(method="leiden", similarity=0.5), marks=pytest.mark.slow),
 ]
+"""Every method, and those that have a way of their own for large dates (``dense_below``) by both; below is a test."""
+
+
+def test_no_method_or_linkage_is_left_out_of_the_odd_dates() -> None:
+    every = [one if isinstance(one, ClusterParams) else one.values[0] for one in EVERY_METHOD]
+    assert {one.method for one in every} == set(get_args(Method)) == set(METHODS)
+    trees = [one for one in every if one.method == "agglomerative"]
+    ways = {(one.linkage, one.dense_below == 0) for one in trees}
+    assert ways == {(linkage, large) for linkage in get_args(Linkage) for large in (False, True)}
+    assert all(
+        {one.dense_below == 0 for one in every if one.method == method} == {False, True}
+        for method in ("dbscan", "hdbscan")
+    )
 
 
 def a_date(vectors: np.ndarray) -> pa.Table:
@@ -94,7 +114,7 @@ def test_images_that_have_nothing_in_common_stay_apart_or_are_noise(params: Clus
     assignments, clusters = clustered(a_date(np.eye(20, 24, dtype=np.float32)), params)
     if params.num_clusters:
         assert clusters.num_rows <= params.num_clusters
-    elif params.method != "leiden":  # see below
+    elif params.method != "leiden" or params.similarity:  # see below
         assert clusters.num_rows == 20
     assert assignments["cluster_id"].null_count == 0
 
