@@ -16,7 +16,7 @@ from pipeline.runtime.context import Context
 from pipeline.runtime.engine import Call
 from pipeline.runtime.staleness import parameters, why_stale
 from pipeline.schemas import Table
-from pipeline.stages.catalog import Given, Read, Stage
+from pipeline.stages.stage import Given, Read, Stage
 from pipeline.tablestore import TableStore
 
 CURRENT = "current"

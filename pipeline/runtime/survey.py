@@ -20,9 +20,10 @@ from pipeline.runtime.steps import CURRENT, params_of, plan_date, reads, stage_d
 from pipeline.runtime.vocabulary import fitted_extractors
 from pipeline.runtime.vocabulary import why_refit as why_words
 from pipeline.schemas import Table
-from pipeline.stages.catalog import NAMED_STAGES, UNNAMED_STAGES, Stage
+from pipeline.stages.catalog import NAMED_STAGES, UNNAMED_STAGES
 from pipeline.stages.fingerprint import FingerprintParams, extractor_folder
 from pipeline.stages.ingest import UNREADABLE
+from pipeline.stages.stage import Stage
 from pipeline.tablestore import TableStore
 
 

@@ -1,29 +1,11 @@
-"""The stages that work on a whole date at once: which tables each reads and writes, and the function in between.
+"""The stages that work on a whole date at once: which tables each reads and writes."""
 
-A stage is a frozen value; the runtime decides where and when it runs and what is stale.  ``tables`` holds what the
-stage reads by the names given in ``reads``; every function here can be called in a REPL with Arrow tables.
-"""
-
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
-
-import pyarrow as pa
+from typing import Any
 
 from pipeline import schemas
-from pipeline.schemas import Table
+from pipeline.stages import runs
 from pipeline.stages.map import wants_map
-
-Tables = Mapping[str, Any]
-"""Name -> Arrow table; for ``before`` and ``after`` a list of (date, table), dates ascending; None where optional."""
-
-When = Callable[[Any], bool]
-"""Of the whole config, or a section of it."""
-
-
-def always(_: Any) -> bool:
-    """Under any config."""
-    return True
+from pipeline.stages.stage import Read, Stage
 
 
 def _weighs(config: Any) -> bool:
@@ -46,173 +28,6 @@ def _mixes_time(config: Any) -> bool:
     return bool(config.cluster.mix == "imagecluster")
 
 
-@dataclass(frozen=True)
-class Given:
-    """What a stage's function works with: a date's tables, its parameters, and the threads and GPUs that it may use."""
-
-    date: str
-    tables: Tables
-    params: Any
-    threads: int = 1
-    gpu: bool = False
-
-
-Run = Callable[[Given], tuple[pa.Table, ...]]
-
-
-@dataclass(frozen=True)
-class Read:
-    """A table a stage reads, and only these columns of it: a change elsewhere does not make the stage stale.
-
-    ``where``: the ``same`` date; the current ``model``; the ``previous`` date; up to ``link.max_gap + 1`` dates
-    ``before`` or ``after`` it; up to ``link.stitch_gap`` dates ``long before``; the one partition of a table without
-    dates (``current``); the ``names`` that its tracks have (the whole registry is read, but only another name of a
-    track of this date makes the stage stale); ``told later``: this date and the one ``link.lag`` dates after it, on
-    which it is told what began on this one; ``taken up``: the last dates of the tracks that are taken up on this one.
-    ``optional``: the stage does without; no rows are then the same as no partition.  ``when``: whether it is read under
-    a config; what is not read is in no digest.
-    """
-
-    name: str
-    table: Table
-    columns: tuple[str, ...]
-    where: Literal[
-        "same", "model", "previous", "before", "long before", "after", "names", "current", "told later", "taken up"
-    ] = "same"
-    optional: bool = False
-    when: When = always
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A date's work.  The first read's dates are the stage's; ``undated`` says whether the undated partition is one.
-
-    ``section`` names its parameters in the config, None if it has none.  ``version`` is raised when the function's
-    results change: everything it wrote is then stale.  ``rows_as``: a written table that has a row for each row of
-    one that is read, checked at every commit.  ``wanted`` says of the parameters whether runs do the stage at all.
-    """
-
-    name: str
-    version: int
-    section: str | None
-    reads: tuple[Read, ...]
-    writes: tuple[Table, ...]
-    run: Run
-    rows_as: Mapping[str, str] = field(default_factory=dict)
-    undated: bool = True
-    wants_gpu: bool = False
-    wanted: When = always
-
-    @property
-    def in_order(self) -> bool:
-        """A fold: a date needs what this stage wrote for the dates before it."""
-        return any(read.where in ("before", "previous") and read.table in self.writes for read in self.reads)
-
-
-# Functions of the form Run.
-
-
-def _constraints(given: Given) -> tuple[pa.Table, ...]:
-    from pipeline.stages.constraints import constraints
-
-    tables = given.tables
-    return (constraints(tables["images"], tables["verdicts"]),)
-
-
-def _neighbors(given: Given) -> tuple[pa.Table, ...]:
-    from pipeline.stages.neighbors import neighbors
-
-    tables = given.tables
-    read = (tables["fingerprints"], tables["model"], given.params, tables.get("coordinates"))
-    return (neighbors(*read, threads=given.threads, gpu=given.gpu),)
-
-
-def _geometry(given: Given) -> tuple[pa.Table, ...]:
-    from pipeline.stages.geometry import coordinates
-
-    tables = given.tables
-    return (coordinates(tables["fingerprints"], tables["model"], tables["images"], given.params),)
-
-
-def _linkage(given: Given) -> tuple[pa.Table, ...]:
-    from pipeline.stages.date_tables import DateTables, linkage
-
-    return (linkage(DateTables(**given.tables), given.params, threads=given.threads, gpu=given.gpu),)
-
-
-def _cluster(given: Given) -> tuple[pa.Table, ...]:
-    from pipeline.stages.cluster import cluster
-    from pipeline.stages.date_tables import DateTables
-
-    return cluster(given.date, DateTables(**given.tables), given.params, threads=given.threads, gpu=given.gpu)
-
-
-def _map(given: Given) -> tuple[pa.Table, ...]:
-    from pipeline.stages.map import map_images
-
-    tables = given.tables
-    read = (tables["fingerprints"], tables["model"], given.params)
-    return (map_images(*read, threads=given.threads, gpu=given.gpu),)
-
-
-def _link(given: Given) -> tuple[pa.Table, ...]:
-    from pipeline.stages.constraints import of_clusters
-    from pipeline.stages.exemplars import exemplars
-    from pipeline.stages.link import Before, link_date
-
-    tables = given.tables
-    shown = exemplars(tables["clusters"], tables["fingerprints"], tables["model"])
-    known = None
-    if tables["constraints"] is not None:
-        known = of_clusters(tables["constraints"], tables["assignments"])
-    before = Before(*(tables[name] for name in ("states", "calibration", "ended", "stitches", "known_subjects")))
-    result = link_date(given.date, tables["clusters"], shown, before, given.params, known=known)
-    return tuple(getattr(result, name) for name in _LINKED)
-
-
-_LINKED = ("links", "events", "link_state", "calibration", "ended", "stitches", "known_subjects")
-
-
-def _looks(given: Given) -> tuple[pa.Table, ...]:
-    from pipeline.stages.looks import looks
-
-    tables = given.tables
-    return looks(
-        given.date, tables["links"], tables["clusters"], [*tables["taken_up"], *tables["states"]], given.params
-    )
-
-
-def _tracks(given: Given) -> tuple[pa.Table, ...]:
-    from pipeline.stages.publish import Names
-    from pipeline.stages.tracks import tracks
-
-    tables = given.tables
-    names = None if tables["names"] is None else Names(tables["names"])
-    return (tracks(given.date, tables["images"], tables["assignments"], tables["decisions"], names),)
-
-
-def _publish(given: Given) -> tuple[pa.Table, ...]:
-    from pipeline.stages.publish import Names, publish
-    from pipeline.stages.stitched import told_later
-
-    tables = given.tables
-    names = Names(tables["names"])
-    found = told_later(given.date, tables["decisions"], tables["happened"], [rows for _, rows in tables["stitches"]])
-    return tuple(
-        publish(table, rows, names) for table, rows in zip((schemas.LINKS, schemas.EVENTS), found, strict=True)
-    )
-
-
-def _track_summary(given: Given) -> tuple[pa.Table, ...]:
-    from pipeline.stages.publish import Names
-    from pipeline.stages.tracks import track_summary
-
-    tables = given.tables
-    later = [links for _, links in tables["later_links"]]
-    read = (tables["link_state"], tables["look_state"], later, given.params.max_gap)
-    return (track_summary(given.date, *read, Names(tables["names"])),)
-
-
 _FINGERPRINTS = Read("fingerprints", schemas.FINGERPRINTS, ("image_id", "vector"))
 _ASSIGNMENTS = Read("assignments", schemas.ASSIGNMENTS, ("image_id", "cluster_id"))
 _NAMES = Read("names", schemas.REGISTRY, ("track_id", "track_key", "later_keys", "retired"), "names")
@@ -227,7 +42,7 @@ GEOMETRY = Stage(
     section="geometry",
     reads=(_FINGERPRINTS, _MODEL, Read("images", schemas.IMAGES, ("image_id", "captured_at", "metadata"))),
     writes=(schemas.COORDINATES,),
-    run=_geometry,
+    run=runs.geometry,
     wanted=_moves,
 )
 
@@ -242,7 +57,7 @@ CONSTRAINTS = Stage(
         Read("verdicts", schemas.VERDICTS, tuple(schemas.VERDICTS.names), "current", optional=True),
     ),
     writes=(schemas.CONSTRAINTS,),
-    run=_constraints,
+    run=runs.constraints,
 )
 
 NEIGHBORS = Stage(
@@ -251,7 +66,7 @@ NEIGHBORS = Stage(
     section="neighbors",
     reads=(_FINGERPRINTS, _MODEL, _COORDINATES),
     writes=(schemas.NEIGHBORS,),
-    run=_neighbors,
+    run=runs.neighbors,
     wants_gpu=True,
 )
 
@@ -267,7 +82,7 @@ LINKAGE = Stage(
         Read("images", schemas.IMAGES, ("image_id", "captured_at"), when=_mixes_time),
     ),
     writes=(schemas.LINKAGE,),
-    run=_linkage,
+    run=runs.linkage,
     wants_gpu=True,
     wanted=_has_tree,
 )
@@ -278,7 +93,7 @@ CLUSTER = Stage(
     section="cluster",
     reads=(_FINGERPRINTS, _MODEL, _COORDINATES, _NEIGHBORS, _LINKAGE, _CONSTRAINTS),
     writes=(schemas.ASSIGNMENTS, schemas.CLUSTERS, schemas.TRIALS),
-    run=_cluster,
+    run=runs.cluster,
     rows_as={"assignments": "fingerprints"},
     wants_gpu=True,
 )
@@ -289,7 +104,7 @@ MAP = Stage(
     section="map",
     reads=(_FINGERPRINTS, _MODEL),
     writes=(schemas.MAP,),
-    run=_map,
+    run=runs.mapped,
     rows_as={"map": "fingerprints"},
     wanted=wants_map,
 )
@@ -319,7 +134,7 @@ LINK = Stage(
         schemas.STITCHES,
         schemas.KNOWN_SUBJECTS,
     ),
-    run=_link,
+    run=runs.link,
     rows_as={"link_decisions": "clusters"},
     undated=False,
 )
@@ -335,7 +150,7 @@ LOOKS = Stage(
         Read("taken_up", schemas.LOOK_STATE, tuple(schemas.LOOK_STATE.names), "taken up", optional=True),
     ),
     writes=(schemas.LOOKS, schemas.LOOK_STATE),
-    run=_looks,
+    run=runs.looks,
     undated=False,
 )
 
@@ -350,7 +165,7 @@ TRACKS = Stage(
         _NAMES,
     ),
     writes=(schemas.TRACKS,),
-    run=_tracks,
+    run=runs.tracks,
     rows_as={"tracks": "images"},
 )
 
@@ -365,7 +180,7 @@ PUBLISH = Stage(
         _NAMES,
     ),
     writes=(schemas.LINKS, schemas.EVENTS),
-    run=_publish,
+    run=runs.publish,
     rows_as={"links": "decisions", "events": "happened"},
     undated=False,
 )
@@ -381,7 +196,7 @@ TRACK_SUMMARY = Stage(
         _NAMES,
     ),
     writes=(schemas.TRACK_SUMMARY,),
-    run=_track_summary,
+    run=runs.track_summary,
     undated=False,
 )
 
