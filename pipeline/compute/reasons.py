@@ -70,6 +70,16 @@ class Flaw(Exception):  # noqa: N818  (what is wrong with one image; not an erro
         self.detail = " ".join(detail.split())[:DETAIL_LENGTH]
 
 
+def flaw_from(text: str) -> Flaw:
+    """A flaw that was written as text.
+
+    Raises:
+        ValueError: the reason is not in the vocabulary.
+    """
+    reason, _, detail = text.partition(": ")
+    return Flaw(Reason(reason), detail)
+
+
 def is_transient(reason: str) -> bool:
     """Whether a row with this reason is tried again at the next run though nothing changed.
 

@@ -1,5 +1,6 @@
 """A collection that is an archive, or a folder of archives: its members, described by what lies in them beside."""
 
+import logging
 from typing import Any
 
 import pyarrow as pa
@@ -15,6 +16,8 @@ from pipeline.runtime.objects import Objects, completed
 from pipeline.runtime.places import asked
 from pipeline.runtime.sidecars import is_sidecar
 from pipeline.stages.ingest_params import SourceParams
+
+_LOG = logging.getLogger("imagetracks")  # where nobody has set it up, Python writes warnings to stderr
 
 
 def of_archives(folder: Folder, kind: str) -> Blocks:
@@ -41,7 +44,14 @@ def _of_members(folder: Folder, archives: list[Archive]) -> Blocks:
             noted.update(add_members(archive, objects, chosen, is_noted))
 
     asked(look_through, f"read the archives of {folder.name}", f"the collection {folder.name}")
-    rows = sorted_by_key(objects.blocks())
+    repeated = set[str]()
+    rows = sorted_by_key(objects.blocks(), repeated)
+    if repeated:
+        _LOG.warning(
+            "imagetracks: %d names stand more than once in the archives of %s, e.g. %r; the last is taken, as "
+            "unpacking would leave it, the others are not read",
+            *(len(repeated), folder.name, min(repeated)),
+        )
     if not rows.num_rows:
         raise UserError(
             f"found no image in the archives of {folder.name}\n"

@@ -13,7 +13,9 @@ from typing import IO, Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.compute.reasons import Flaw, Reason
 from pipeline.errors import UserError
+from pipeline.runtime.links import Link, content_of, followed, link_of, members_of, zip_target
 from pipeline.runtime.listing import Entry
 from pipeline.runtime.objects import Objects
 from pipeline.storage import FileSystem, is_local
@@ -78,30 +80,61 @@ def _opened(archive: Archive) -> IO[bytes]:
 def _add_tar(
     archive: Archive, file: IO[bytes], objects: Objects, chosen: Callable[[str], bool], noted: Callable[[str], bool]
 ) -> Iterator[Noted]:
+    links = list[Link]()
     try:
-        with tarfile.open(fileobj=file, mode="r:") as tar:
-            for member in tar:
-                tar.members = []  # type: ignore[attr-defined]  # it would keep all of them
-                name = member.name.removeprefix("./")
-                if not member.isreg() or member.issparse():
-                    continue
-                if chosen(name):
-                    place = _place(archive, member.offset_data, member.size)
-                    version = f"{archive.entry.version}#{member.offset_data}+{member.size}"
-                    uri = f"tar://{member.name}::{archive.uri}"
-                    objects.add(archive.prefix + name, uri, member.size, version, archive.entry.modified_at, place)
-                elif noted(name):
-                    content = tar.extractfile(member)
-                    yield Noted(archive.prefix + name, content.read() if content is not None else b"")
-            # A damaged header behind the first looks to tarfile like the end, and what follows it would be lost.
-            file.seek(tar.offset)
-            if file.read(tarfile.BLOCKSIZE).strip(b"\0"):
-                raise tarfile.ReadError(f"no header of a member at byte {tar.offset}, nor the end")
+        for member in members_of(file):
+            name = member.name.removeprefix("./")
+            if member.islnk() or member.issym():
+                links.append(link_of(member))
+            elif chosen(name) and not member.isdir():
+                _add_of_tar(archive, objects, member, member)
+            elif noted(name) and member.isreg():
+                yield Noted(archive.prefix + name, content_of(file, member))
+        yield from _add_links(archive, file, objects, links, (chosen, noted))
     except tarfile.TarError as error:
         raise UserError(
             f"cannot read {archive.named}: {error}\n"
             "expected a whole tar that is not compressed (the images in it are already); unpack it, or make it anew"
         ) from error
+
+
+def _add_links(
+    archive: Archive,
+    file: IO[bytes],
+    objects: Objects,
+    links: list[Link],
+    which: tuple[Callable[[str], bool], Callable[[str], bool]],
+) -> Iterator[Noted]:
+    """Add what a tar's links lead to; ``which`` says of names whether they are images', and sidecars'."""
+    chosen, noted = which
+    for link, target in followed(file, links, [link for link in links if chosen(link.key)]):
+        _add_of_tar(archive, objects, link.member, target)
+    for link, target in followed(file, links, [link for link in links if noted(link.key)]):
+        if target is not None:
+            yield Noted(archive.prefix + link.key, content_of(file, target))
+
+
+def _add_of_tar(archive: Archive, objects: Objects, member: tarfile.TarInfo, target: tarfile.TarInfo | None) -> None:
+    """Add a member with the bytes of ``target``: of itself, or of what a link leads to; None: nothing."""
+    key, uri = archive.prefix + member.name.removeprefix("./"), f"tar://{member.name}::{archive.uri}"
+    flaw = _flaw_of(member, target)
+    if target is None or flaw is not None:
+        version, place = f"{archive.entry.version}#{member.offset}", _place(archive, 0, 0, flaw)
+        objects.add(key, uri, None, version, archive.entry.modified_at, place)
+        return
+    version = f"{archive.entry.version}#{target.offset_data}+{target.size}"
+    place = _place(archive, target.offset_data, target.size)
+    objects.add(key, uri, target.size, version, archive.entry.modified_at, place)
+
+
+def _flaw_of(member: tarfile.TarInfo, target: tarfile.TarInfo | None) -> Flaw | None:
+    if target is None:
+        return Flaw(Reason.EMPTY, f"a link to {member.linkname}, which is no file in the archive")
+    if not target.isreg():
+        return Flaw(Reason.EMPTY, "a device or a pipe in a tar, expected a file")
+    if target.issparse():
+        return Flaw(Reason.UNSUPPORTED_FORMAT, "a sparse file in a tar, expected one without holes (tar without -S)")
+    return None
 
 
 def _add_zip(
@@ -111,20 +144,34 @@ def _add_zip(
         with zipfile.ZipFile(file) as opened:
             members = sorted(opened.infolist(), key=lambda one: one.header_offset)
             ends = [*(one.header_offset for one in members), opened.start_dir][1:]
-            for member, end in zip(members, ends, strict=True):
+            end_of = {one.header_offset: end for one, end in zip(members, ends, strict=True)}
+            for member in members:
                 name = member.filename.removeprefix("./")
-                if member.is_dir():
+                if member.is_dir() or not (chosen(name) or noted(name)):
                     continue
+                target = zip_target(opened, member)
                 if chosen(name):
-                    place = _place(archive, member.header_offset, end - member.header_offset)
-                    # By its checksum: members of a changed archive that did not change are not read again.
-                    version = f"{member.file_size}-{member.CRC:08x}"
-                    uri = f"zip://{member.filename}::{archive.uri}"
-                    objects.add(archive.prefix + name, uri, member.file_size, version, _zip_time(member), place)
-                elif noted(name):
-                    yield Noted(archive.prefix + name, opened.read(member))
+                    _add_of_zip(archive, objects, member, target, 0 if target is None else end_of[target.header_offset])
+                elif target is not None:
+                    yield Noted(archive.prefix + name, opened.read(target))
     except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError) as error:
         raise UserError(f"cannot read {archive.named}: {error}\nexpected a whole zip without a password") from error
+
+
+def _add_of_zip(
+    archive: Archive, objects: Objects, member: zipfile.ZipInfo, target: zipfile.ZipInfo | None, end: int
+) -> None:
+    """Add a member with the bytes of ``target``, which end before ``end``; None: it is a link to nothing."""
+    key, uri = archive.prefix + member.filename.removeprefix("./"), f"zip://{member.filename}::{archive.uri}"
+    if target is None:
+        flaw = Flaw(Reason.EMPTY, "a link to what is no file in the archive")
+        version = f"{archive.entry.version}#{member.header_offset}"
+        objects.add(key, uri, None, version, _zip_time(member), _place(archive, 0, 0, flaw))
+        return
+    place = _place(archive, target.header_offset, end - target.header_offset)
+    # By its checksum: members of a changed archive that did not change are not read again.
+    version = f"{target.file_size}-{target.CRC:08x}"
+    objects.add(key, uri, target.file_size, version, _zip_time(target), place)
 
 
 def _zip_time(member: zipfile.ZipInfo) -> dt.datetime | None:
@@ -134,8 +181,10 @@ def _zip_time(member: zipfile.ZipInfo) -> dt.datetime | None:
         return None
 
 
-def _place(archive: Archive, place: int, length: int) -> dict[str, Any]:
-    return {"archive": archive.uri, "archive_version": archive.entry.version, "place": place, "length": length}
+def _place(archive: Archive, place: int, length: int, flaw: Flaw | None = None) -> dict[str, Any]:
+    said = None if flaw is None else str(flaw)
+    version = archive.entry.version
+    return {"archive": archive.uri, "archive_version": version, "place": place, "length": length, "flaw": said}
 
 
 # -- Parquet

@@ -121,8 +121,10 @@ class Blocks:
         self._held = []
 
 
-def sorted_by_key(rows: Blocks) -> Blocks:
+def sorted_by_key(rows: Blocks, repeated: set[str] | None = None) -> Blocks:
     """Rows by ``key``, each key once: of several the last added, as unpacking an archive would leave it.
+
+    Keys that several rows have are added to ``repeated``.
 
     By ranges of the key that hold some ``HELD_ROWS`` / 2 rows each, for which the blocks are gone through that have
     keys within.
@@ -134,7 +136,7 @@ def sorted_by_key(rows: Blocks) -> Blocks:
         for number, (first, last) in enumerate(extents):
             if (high is None or first < high) and (low is None or last >= low):
                 within.append(_between(rows[number], low, high))
-        ordered.add(_one_each(pa.concat_tables(within)))
+        ordered.add(_one_each(pa.concat_tables(within), set() if repeated is None else repeated))
     return ordered
 
 
@@ -160,13 +162,14 @@ def _between(block: pa.Table, low: str | None, high: str | None) -> pa.Table:
     return block if high is None else block.filter(pc.less(block["key"], high))
 
 
-def _one_each(rows: pa.Table) -> pa.Table:
+def _one_each(rows: pa.Table, repeated: set[str]) -> pa.Table:
     rows = rows.take(pc.sort_indices(rows["key"]))
     keys = rows["key"].combine_chunks()
-    repeated = pc.equal(keys[1:], keys[:-1]) if len(keys) > 1 else pa.array([], pa.bool_())
-    if pc.any(repeated).as_py():
+    again = pc.equal(keys[1:], keys[:-1]) if len(keys) > 1 else pa.array([], pa.bool_())
+    if pc.any(again).as_py():
+        repeated.update(keys[1:].filter(again).to_pylist())
         # Sorting is stable: the last of equal keys is the one that was added last.
-        rows = rows.filter(pa.concat_arrays([pc.invert(repeated), pa.array([True])]))
+        rows = rows.filter(pa.concat_arrays([pc.invert(again), pa.array([True])]))
     return rows
 
 

@@ -7,12 +7,13 @@ import stat
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pyarrow as pa
 from fsspec.asyn import sync
 
 from pipeline import storage
-from pipeline.compute.reasons import Flaw, Reason
+from pipeline.compute.reasons import Flaw, Reason, flaw_from
 from pipeline.runtime.members import Fetched, Member, Range, read_members
 from pipeline.storage import RETRIES, FileSystem, is_local, open_filesystem, redact, tries_itself, without_secrets
 
@@ -54,8 +55,8 @@ def fetch(
     members = objects["member"].to_pylist() if "member" in objects.column_names else [None] * objects.num_rows
     for row, uri in enumerate(objects["uri"].to_pylist()):
         size, member = sizes[row], members[row]
-        if max_bytes is not None and size is not None and size > max_bytes:
-            results[row] = None, Flaw(Reason.TOO_LARGE, f"{size} bytes, at most {max_bytes}")
+        if (flaw := _known_flaw(size, member, max_bytes)) is not None:
+            results[row] = None, flaw
         elif member is not None:
             archives.setdefault(member["archive"], []).append((row, Member(**member, size=size)))
         else:
@@ -76,6 +77,13 @@ def fetch(
             found = [(None, flaw_of(error))] * len(rows)
         _put(results, rows, found, sizes)
     return _with_results(objects, results)
+
+
+def _known_flaw(size: int | None, member: dict[str, Any] | None, max_bytes: int | None) -> Flaw | None:
+    """What is wrong with an object by its listing alone."""
+    if max_bytes is not None and size is not None and size > max_bytes:
+        return Flaw(Reason.TOO_LARGE, f"{size} bytes, at most {max_bytes}")
+    return None if member is None or member["flaw"] is None else flaw_from(member["flaw"])
 
 
 def _put(results: list[Fetched], rows: list[int], found: list[Fetched], sizes: list[int | None]) -> None:

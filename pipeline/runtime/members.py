@@ -27,12 +27,13 @@ _LOCAL_HEADER = struct.Struct("<4s5H3I2H")
 
 
 class Member(NamedTuple):
-    """An image in an archive; ``size`` is its own, unpacked (None if unknown)."""
+    """An image in an archive; ``size`` is its own, unpacked (None if unknown), ``flaw`` why it cannot be read."""
 
     archive: str
     archive_version: str
     place: int
     length: int
+    flaw: str | None
     size: int | None
 
 

@@ -13,9 +13,18 @@ from pipeline.runtime.described import Described
 from pipeline.schemas import MICROSECONDS
 
 MEMBER = pa.struct(
-    [("archive", pa.string()), ("archive_version", pa.string()), ("place", pa.int64()), ("length", pa.int64())]
+    {
+        "archive": pa.string(),
+        "archive_version": pa.string(),
+        "place": pa.int64(),
+        "length": pa.int64(),
+        "flaw": pa.string(),
+    }
 )
-"""Where an image lies in an archive: a tar's or zip's bytes from ``place`` on, a Parquet file's row group and row."""
+"""Where an image lies in an archive: a tar's or zip's bytes from ``place`` on, a Parquet file's row group and row.
+
+``flaw`` is what the listing found already: it cannot be read, the reason and the detail.
+"""
 
 _SCHEMA = pa.schema(
     {

@@ -153,6 +153,7 @@ def units_of(work: pa.Table, rows: int) -> Iterator[pa.Table]:
     """
     if "member" in work.column_names:  # as they lie there, so that neighbours are read together
         places = pa.Table.from_struct_array(work["member"]).select(["archive", "place", "length"])
+        places = places.append_column("uri", work["uri"])  # a link has its file's place
         work = work.take(pc.sort_indices(places, [(name, "ascending") for name in places.column_names]))
     first = _first_of_objects(work)
     start = 0
