@@ -37,17 +37,19 @@ class Decisions:
 
 @dataclass(frozen=True)
 class Rules:
-    """What a person may set.
+    """What a person may set, and what the caller knows.
 
     ``false_link_rate``: expected fraction of false links among the links written.  ``candidates``: tracks weighed for
     a cluster, and clusters for a track.  ``many_to_one``: whether clusters of one date may be pieces of one subject.
-    ``least_probability``: links less probable are not written.
+    ``least_probability``: links less probable are not written.  ``steady``: about as many subjects go as come; not
+    where most clusters are known to continue none of the tracks.
     """
 
     false_link_rate: float = 0.01
     candidates: int = 16
     many_to_one: bool = True
     least_probability: float = 0.5
+    steady: bool = True
 
 
 def decide(
@@ -82,7 +84,7 @@ def decide(
     pieces = share_of_pieces(before, today) if rules.many_to_one else 0.0
     cut = chance_of_cuts(before) if rules.many_to_one else 0.0
     joined = _join(each, lives, before, pieces, cut)
-    problem = _problem(joined.table, rules.candidates, pieces)
+    problem = _problem(joined.table, rules, pieces)
     found = fit(problem, before)
     claimed = NONE if joined.subjects else claims(problem.edges, found.probability, lives, cut)
     right = _right(problem, found, claimed)
@@ -148,8 +150,8 @@ class _Answer:
     memory: Memory
 
 
-def _problem(table: _Table, candidates: int, pieces: float) -> Problem:
-    edges = _candidates(table.scores, candidates)
+def _problem(table: _Table, rules: Rules, pieces: float) -> Problem:
+    edges = _candidates(table.scores, rules.candidates)
     bins = gap_bin(table.gaps)
     return Problem(
         edges,
@@ -160,6 +162,7 @@ def _problem(table: _Table, candidates: int, pieces: float) -> Problem:
         table.comparable,
         fitting(table.scores)[edges.row, edges.column],
         pieces,
+        rules.steady,
     )
 
 

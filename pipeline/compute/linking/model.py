@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import softmax
 
 from pipeline.compute.linking.evidence import dirichlet_price, log_likelihood, poisson_price
 from pipeline.compute.linking.lists import CENTERS, Lists
@@ -18,6 +19,9 @@ Bools = npt.NDArray[np.bool_]
 PRIOR_GENUINE = 4.0
 """Links that the prior over genuine scores is worth."""
 
+GENUINE_SCALE = 3.0
+"""Of the prior over genuine scores, in tail units: their median is 2.4 times it."""
+
 LATER = np.array([1.0, 0.3, 0.15, 0.08])
 """Chance of each gap bin's tracks to be continued, relative to the first bin's, before anything was seen.
 
@@ -30,8 +34,22 @@ PRIOR_TRACKS = (1.5, 0.5)
 PRIOR_BIRTHS = (0.5, 10.0)
 """Births, and the clusters they are among, that the prior is worth."""
 
+TURNOVER = 30.0
+"""Tracks that the balance of coming and going is worth: where subjects come, about as many go.
+
+Scores alone cannot tell a track that ended and a cluster that begins one from a link with a poor score.  Believed to be
+links, such pairs make it seem that all is continued and that links often have poor scores, and so the next ones too.
+How many more clusters than tracks there are does not depend on what is believed.
+"""
+
+SEEN_AGAIN = 0.95
+"""Probability that a cluster continues something, from which the score of its link is remembered."""
+
 UNUSUAL = 0.1
 """Chance that a date is unlike those before it: in who continues (a flood, a return), or in links' scores (redrawn)."""
+
+BREAK = 0.001
+"""Chance that whoever was there has nothing to do with who is: another place, or years in between."""
 
 ROUNDS = 4
 """Rounds of expectation-maximisation; probabilities move by less than 1e-3 in the last."""
@@ -44,7 +62,7 @@ class Problem:
     ``score`` and ``gap`` (gap bin) are the edges', ``histogram`` holds all pairs' scores in fine bins, ``offered`` the
     open tracks of each gap bin.  Without ``comparable`` the scores mean nothing: there was nothing to compare with.
     ``fits``: edges about as good as their cluster's best; ``pieces``: share of competing clusters that are pieces of
-    one subject.
+    one subject; ``steady``: about as many subjects go as come.
     """
 
     edges: Edges
@@ -55,6 +73,7 @@ class Problem:
     comparable: bool
     fits: Bools
     pieces: float
+    steady: bool
 
     @property
     def lists(self) -> float:
@@ -115,15 +134,15 @@ class _Date:
         self._problem, self._memory, self._matching = problem, memory, Matching(edges)
         self._sides = (Lists(edges.row, problem.score), Lists(edges.column, problem.score))
         self._weights = (np.sqrt(edges.num_columns / edges.num_rows), np.sqrt(edges.num_rows / edges.num_columns))
-        self._prior = _prior(memory)
+        self._prior = _prior(problem, memory)
 
     def explained(self, carried: Doubles) -> _Explained:
         """Expectation-maximisation over the candidates.
 
         Each round: strangers' rates from the pairs that are not links, links' scores from those that are, and by belief
         propagation the probability of every candidate for each value of CONTINUED, averaged by their evidence.  What is
-        remembered of links' scores are only those more likely than not: else, where hardly anything can be told,
-        strangers would be learnt as links a little at a time.
+        remembered of links' scores are only those more likely than not, of clusters that surely continue something:
+        else, where hardly anything can be told, strangers would be learnt as links a little at a time.
 
         Args:
             carried: links by score from before this date, gap bin x score bin.
@@ -144,7 +163,8 @@ class _Date:
             known = _mix(problem, probability, share @ chances.same)
             strangers, exposed = self._count(known > 0.5)
         mixed = _mix(problem, probability, alone)
-        likely = _by_score(problem, np.where(mixed > 0.5, mixed, 0.0))
+        again = np.bincount(problem.edges.row, mixed, minlength=problem.edges.num_rows)[problem.edges.row] > SEEN_AGAIN
+        likely = _by_score(problem, np.where((mixed > 0.5) & again, mixed, 0.0))
         continued: Doubles = np.bincount(problem.gap, mixed, minlength=len(GAP_BINS)).astype(np.float64)
         found = (probability, alone, continued, likely, strangers, exposed, chances.evidence, tail.pairs, tail.excess)
         worth = carried.sum(axis=1, keepdims=True) + PRIOR_GENUINE
@@ -201,10 +221,11 @@ def _by_score(problem: Problem, weight: Doubles) -> Doubles:
 def genuine_density(counts: Doubles) -> Doubles:
     """Share of links in each score bin, for each gap bin, from (expected) counts of links.
 
-    A gap bin starts from the one before it, the first from a broad prior (density 1 / (4 (1 + u/4)^2) over scores above
-    0, median 4 tail units), which says only that a link scores above the level of strangers.
+    A gap bin starts from the one before it, the first from a broad prior (distribution (u / (u + GENUINE_SCALE))^2 over
+    scores u above 0), which says that a link scores above the level of strangers, and hardly ever at it.
     """
-    prior = np.where(CENTERS > 0, 1.0 / (1.0 + np.maximum(CENTERS, 0.0) / 4.0) ** 2, 1e-3)
+    above = np.maximum(CENTERS, 0.0)
+    prior = np.maximum(above * GENUINE_SCALE / (above + GENUINE_SCALE) ** 3, 1e-4)
     prior /= prior.sum()
     out = np.empty_like(counts)
     for g, count in enumerate(counts):
@@ -251,11 +272,24 @@ def _relative(memory: Memory) -> Doubles:
     return out
 
 
-def _prior(memory: Memory) -> Doubles:
-    """Prior over CONTINUED: what the earlier dates say, and for an unusual date what was believed at first."""
+def _prior(problem: Problem, memory: Memory) -> Doubles:
+    """Prior over CONTINUED: what explains the earlier dates; for an unusual date what was believed at first.
+
+    At first is believed that most tracks are continued, and that as many end as subjects come (``TURNOVER``).  After a
+    break nothing is known but the former.
+    """
+    rows, columns = problem.edges.num_rows, problem.edges.num_columns
+    come = memory.births + max(rows - columns, 0) + PRIOR_BIRTHS[0]
+    share = come / (memory.clusters + rows + PRIOR_BIRTHS[1])
+    worth = min(TURNOVER, memory.clusters) if problem.steady else 0.0
+    first = _log_beta(PRIOR_TRACKS[0] + worth * (1.0 - share), PRIOR_TRACKS[1] + worth * share)
+    usual, unusual, after_break = softmax(first + memory.evidence), softmax(first), softmax(_log_beta(*PRIOR_TRACKS))
+    out: Doubles = (1.0 - UNUSUAL - BREAK) * usual + UNUSUAL * unusual + BREAK * after_break
+    return out
+
+
+def _log_beta(goes_on: float, ends: float) -> Doubles:
+    """Log density of CONTINUED, but for a constant."""
     chance = np.clip(np.array(CONTINUED), 1e-3, 1.0)
-    first = chance ** (PRIOR_TRACKS[0] - 1) * (1.0 - chance) ** (PRIOR_TRACKS[1] - 1)
-    first /= first.sum()
-    usual = first * np.exp(memory.evidence - memory.evidence.max())
-    out: Doubles = (1.0 - UNUSUAL) * usual / usual.sum() + UNUSUAL * first
+    out: Doubles = (goes_on - 1.0) * np.log(chance) + (ends - 1.0) * np.log1p(-chance)
     return out
