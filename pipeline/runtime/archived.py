@@ -1,6 +1,7 @@
 """A collection that is an archive, or a folder of archives: its members, described by what lies in them beside."""
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
@@ -34,10 +35,33 @@ def of_archives(folder: Folder, kind: str) -> Blocks:
 
 
 def _of_members(folder: Folder, archives: list[Archive]) -> Blocks:
-    objects, chosen, noted = Objects(), chosen_by(folder.params), dict[str, bytes]()
-
     def is_noted(name: str) -> bool:
         return folder.params.sidecars and is_sidecar(name)
+
+    rows, noted = _members(folder, archives, chosen_by(folder.params), is_noted)
+    if not rows.num_rows:
+        raise UserError(
+            f"found no image in the archives of {folder.name}\n"
+            f"expected members that end in {', '.join(folder.params.suffixes)} (ingest.suffixes)"
+        )
+    return described_by(folder, rows, noted)
+
+
+def members_named(folder: Folder, kind: str) -> pa.Table:
+    """Every member of the tars or zips that a collection is or holds, whatever its name ends like; sorted by key.
+
+    Raises:
+        UserError: there is no archive, or one cannot be read.
+    """
+    what = f"the collection {folder.name}"
+    archives = asked(lambda: _archives(folder, kind), f"list {what}", what)
+    return _members(folder, archives, lambda _: True, lambda _: False)[0].table()
+
+
+def _members(
+    folder: Folder, archives: list[Archive], chosen: Callable[[str], bool], is_noted: Callable[[str], bool]
+) -> tuple[Blocks, dict[str, bytes]]:
+    objects, noted = Objects(), dict[str, bytes]()
 
     def look_through() -> None:
         for archive in archives:
@@ -52,12 +76,7 @@ def _of_members(folder: Folder, archives: list[Archive]) -> Blocks:
             "unpacking would leave it, the others are not read",
             *(len(repeated), folder.name, min(repeated)),
         )
-    if not rows.num_rows:
-        raise UserError(
-            f"found no image in the archives of {folder.name}\n"
-            f"expected members that end in {', '.join(folder.params.suffixes)} (ingest.suffixes)"
-        )
-    return described_by(folder, rows, noted)
+    return rows, noted
 
 
 def _of_parquet(folder: Folder, archives: list[Archive]) -> Blocks:

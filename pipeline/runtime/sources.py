@@ -16,6 +16,7 @@ from pipeline.runtime.fetching import fetch
 from pipeline.runtime.folder import Folder, Listing, Scope, of_folder, refuse_repeated, unlisted_uris
 from pipeline.runtime.listing import ABSENT, Entry
 from pipeline.runtime.manifest import Manifest, read_manifest
+from pipeline.runtime.manifested import of_members
 from pipeline.runtime.objects import Objects, completed
 from pipeline.runtime.places import Place, Root, found_at, places_of
 from pipeline.stages.ingest_params import SourceParams
@@ -24,7 +25,6 @@ from pipeline.storage import RETRIES, is_local, open_filesystem, redact
 __all__ = ["Listing", "Scope", "fetch", "list_collection", "refuse_absent"]
 
 _SHOWN = 3
-_DESCRIBE = "describe them in the archive: sidecars beside a member, columns beside the bytes"
 
 
 def list_collection(
@@ -57,10 +57,15 @@ def list_collection(
     folder = Folder(filesystem, root, redact(collection_uri), params, days)
     kind = _kind(folder)
     if manifest_uri is not None:
-        if kind != "files":
+        if kind == "parquet":
             raise UserError(
-                f"a manifest names files, and the images of {folder.name} lie in archives ({kind})\n{_DESCRIBE}"
+                f"a manifest names files, and the images of {folder.name} are rows of Parquet\n"
+                "expected columns beside the bytes instead: they are read as a manifest's"
             )
+        if kind != "files":
+            manifest = _manifest(manifest_uri, params)
+            named = of_members(folder, kind, manifest, _box_texts(manifest), redact(manifest_uri))
+            return Listing(named, filesystem, Scope())
         _refuse_no_folder(folder)
         unlisted = list[str]()
         named = _of_manifest(folder, manifest_uri, retries, unlisted)
@@ -114,23 +119,32 @@ def _refuse_no_folder(folder: Folder) -> None:
         )
 
 
-def _of_manifest(folder: Folder, manifest_uri: str, retries: int, unlisted: list[str]) -> Blocks:
-    params, name = folder.params, redact(manifest_uri)
-    manifest = read_manifest(manifest_uri, params)
-    described = manifest.described
-    if described.boxes is not None and params.regions == "faces":
+def _manifest(uri: str, params: SourceParams) -> Manifest:
+    manifest = read_manifest(uri, params)
+    if manifest.described.boxes is not None and params.regions == "faces":
         raise UserError(
-            f"the manifest {name} has boxes, and faces are looked for (ingest.regions)\n"
+            f"the manifest {redact(uri)} has boxes, and faces are looked for (ingest.regions)\n"
             "set one of the two: leave the columns out (ingest.box_columns), or ingest.regions=boxes"
         )
+    return manifest
+
+
+def _of_manifest(folder: Folder, manifest_uri: str, retries: int, unlisted: list[str]) -> Blocks:
+    params, name = folder.params, redact(manifest_uri)
+    manifest = _manifest(manifest_uri, params)
+    described = manifest.described
     places = places_of(Root(folder.filesystem, folder.path, retries), manifest, params.outside == "read")
     boxes = _box_texts(manifest)
     keys = [place.path + box for place, box in zip(places, boxes, strict=True)]
     refuse_repeated(keys, f"the manifest {name} names", "one row an image, or a region of one")
     entries = found_at(places, folder.name, unlisted)
     if not any(entries):
-        if any(kind_of(part) for part in posixpath.dirname(places[0].path).split("/")):
-            raise UserError(f"{name} names members of archives, e.g. {places[0].path}, expected files\n{_DESCRIBE}")
+        kinds = [kind for part in posixpath.dirname(places[0].path).split("/") if (kind := kind_of(part))]
+        if kinds:
+            raise UserError(
+                f"{name} names members of archives, e.g. {places[0].path}, expected files\n"
+                f"set ingest.source={kinds[0]}, which reads what lies in archives"
+            )
         raise UserError(
             f"none of the {len(places)} images that {name} names is there, e.g. {places[0].path}\n"
             f"expected paths relative to the collection {folder.name}, or a column 'uri' with whole URIs"

@@ -159,14 +159,49 @@ def test_boxes_in_an_archive_are_those_of_a_manifest(form: str, tmp_path: Path) 
     assert found.select(columns).equals(expected.select(columns))
 
 
-def test_a_manifest_of_members_is_refused_and_says_where_they_are_described(tmp_path: Path) -> None:
-    path = tar(tmp_path / "x.tar", {"a/one.jpg": FILES["a/one.jpg"]})
-    (tmp_path / "m.csv").write_text("path\na/one.jpg\n")
-    with pytest.raises(UserError, match=r"a manifest names files.*\n.*sidecars beside a member"):
+@pytest.mark.parametrize("make", [tar, zipped])
+@pytest.mark.parametrize("column", ["path", "uri"])
+def test_a_manifest_may_name_members_of_archives_with_boxes(make: Any, column: str, tmp_path: Path) -> None:
+    kind, rest = "tar" if make is tar else "zip", {"x": "", "y": "", "width": "", "height": ""}
+    shard = f"00.{kind}"
+    folder(tmp_path / "f" / shard)
+    (tmp_path / "s").mkdir()
+    make(tmp_path / "s" / shard, {**FILES, "a/0007": FILES["a/one.jpg"]})
+    uris = {key: f"{kind}://{key}::file://{tmp_path}/s/{shard}" for key in FILES}
+    other = {**BOXED, "x": 0}
+    wanted = [("a/one.jpg", BOXED), ("a/one.jpg", other), ("a/two.png", rest)]
+    for name, place in (("files", "path"), ("members", column)):
+        places = [uris[key] if place == "uri" else f"{shard}/{key}" for key, _ in wanted]
+        rows = [
+            f"{at},{','.join(map(str, box.values()))},{n}"
+            for n, (at, (_, box)) in enumerate(zip(places, wanted, strict=True))
+        ]
+        (tmp_path / f"{name}.csv").write_text("\n".join([f"{place},x,y,width,height,plot", *rows]))
+    expected = ingested(tmp_path / "f", tmp_path / "ws1", manifest=tmp_path / "files.csv")
+    found = ingested(tmp_path / "s", tmp_path / "ws2", f"ingest.source={kind}", manifest=tmp_path / "members.csv")
+    columns = ["image_id", "region", "content_hash", "captured_at", "pixels", "metadata", "reason"]
+    assert found.num_rows == 3
+    assert found.select(columns).equals(expected.select(columns))
+    assert {row["uri"] for row in found.to_pylist()} == {uris["a/one.jpg"], uris["a/two.png"]}
+
+
+def test_members_that_a_manifest_names_and_that_are_not_there(tmp_path: Path) -> None:
+    path = tar(tmp_path / "x.tar", {"a/0007": FILES["a/one.jpg"]})
+    (tmp_path / "m.csv").write_text("path\na/0007\na/gone.jpg\n")
+    with pytest.raises(UserError, match=r"1 of the 2 images that the manifest names are not there: a/gone\.jpg"):
         ingested(path, tmp_path / "ws", manifest=tmp_path / "m.csv")
-    (tmp_path / "m.csv").write_text("path\nx.tar/a/one.jpg\n")
-    with pytest.raises(UserError, match=r"members of archives.*x\.tar/a/one\.jpg.*\n.*sidecars beside a member"):
-        ingested(tmp_path, tmp_path / "ws", manifest=tmp_path / "m.csv")
+    keep = ("ingest.on_absent=keep", "resources.max_failed_fraction=1")
+    found = ingested(path, tmp_path / "ws", *keep, manifest=tmp_path / "m.csv")
+    assert dict(zip(found["image_id"].to_pylist(), found["reason"].to_pylist(), strict=True)) == {
+        image_id("a/0007"): None,
+        image_id("a/gone.jpg"): "not_found",
+    }
+    (tmp_path / "m.csv").write_text("path\nnone.jpg\n")
+    with pytest.raises(UserError, match=r"none of the 1 images .* e\.g\. none\.jpg\n.*such as a/0007"):
+        ingested(path, tmp_path / "ws", manifest=tmp_path / "m.csv")
+    (tmp_path / "m.csv").write_text("path\nx.tar/a/0007\n")
+    with pytest.raises(UserError, match=r"members of archives.*x\.tar/a/0007.*\nset ingest\.source=tar"):
+        ingested(tmp_path, tmp_path / "ws2", manifest=tmp_path / "m.csv")
 
 
 def test_without_ids_members_are_called_by_their_names_and_shards_go_before_them(tmp_path: Path) -> None:
@@ -293,13 +328,13 @@ def test_members_that_cannot_be_unpacked_are_rows(tmp_path: Path) -> None:
     assert ingested(path, tmp_path / "ws")["reason"].to_pylist() == ["corrupt", None, "unsupported_format"]
 
 
-def test_a_manifest_beside_an_archive_and_a_folder_of_archives_say_what_to_do(tmp_path: Path) -> None:
+def test_a_manifest_beside_parquet_and_a_folder_of_archives_say_what_to_do(tmp_path: Path) -> None:
     path = tar(tmp_path / "in/x.tar", {"a.jpg": FILES["a/one.jpg"]})
     with pytest.raises(UserError, match=r"ingest\.source=tar"):
         ingested(path.parent, tmp_path / "ws")
-    (tmp_path / "m.csv").write_text("path\na.jpg\n")
+    (tmp_path / "m.csv").write_text("path\na/one.jpg\n")
     with pytest.raises(UserError, match="a manifest names files"):
-        ingested(path, tmp_path / "ws", manifest=tmp_path / "m.csv")
+        ingested(parquet(tmp_path / "x.parquet", True), tmp_path / "ws", manifest=tmp_path / "m.csv")
 
 
 KINDS: dict[str, tuple[bytes, str | None]] = {
