@@ -1,11 +1,14 @@
 """Tables that a user wrote: one or many files of CSV, JSON Lines or Parquet."""
 
 import gzip
+import io
 import json
 import re
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
+from itertools import islice
+from typing import Any
 from urllib.parse import urlsplit
 
 import pyarrow as pa
@@ -18,6 +21,8 @@ from pipeline.runtime.described import table_of
 from pipeline.storage import FileSystem, open_filesystem, redact
 
 _MAX_BLOCK = 2**30  # column types are inferred from the first block: up to this size from the whole file
+
+_LINES_AT_ONCE = 2**14
 
 _Tables = Callable[[bytes, Sequence[str]], pa.Table]
 
@@ -127,8 +132,21 @@ def _read_tsv(data: bytes, as_text: Sequence[str]) -> pa.Table:
 
 
 def _read_json_lines(data: bytes, as_text: Sequence[str]) -> pa.Table:
-    records = []
-    for number, line in enumerate(data.decode("utf-8-sig").splitlines(), 1):
+    """Some lines at a time, so that a million are never held as objects; all at once where their types differ."""
+    lines, tables = _records(data), list[pa.Table]()
+    while batch := list(islice(lines, _LINES_AT_ONCE)):
+        tables.append(table_of(batch, as_text))
+        if tables[-1].num_rows != len(batch):  # all of them without a field
+            return table_of(list(_records(data)), as_text)
+    try:
+        return pa.concat_tables(tables, promote_options="permissive") if tables else table_of([], as_text)
+    except (pa.ArrowInvalid, pa.ArrowTypeError):  # numbers in some lines, words in later ones
+        return table_of(list(_records(data)), as_text)
+
+
+def _records(data: bytes) -> Iterator[dict[str, Any]]:
+    # Not by str.splitlines: a JSON text may hold some of the signs that it takes for the end of a line.
+    for number, line in enumerate(io.TextIOWrapper(io.BytesIO(data), "utf-8-sig"), 1):
         if not line.strip():
             continue
         try:
@@ -139,8 +157,7 @@ def _read_json_lines(data: bytes, as_text: Sequence[str]) -> pa.Table:
             raise ValueError(f"line {number}: nested too deeply") from None
         if not isinstance(record, dict):
             raise ValueError(f"line {number}: found {type(record).__name__}, expected an object")
-        records.append(record)
-    return table_of(records, as_text)
+        yield record
 
 
 def _read_parquet(data: bytes, _: Sequence[str]) -> pa.Table:  # it has types of its own
