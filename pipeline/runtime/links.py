@@ -11,7 +11,7 @@ from typing import IO, NamedTuple
 def members_of(file: IO[bytes]) -> Iterator[tarfile.TarInfo]:
     """The members of a tar, one after the other.
 
-    Between two of them the file may be read at other places.
+    Between two of them the file may be read at other places.  Names in a legacy encoding have escapes, as in a folder.
 
     Raises:
         tarfile.TarError: it is none, or ends within a member or without an end.
@@ -20,11 +20,16 @@ def members_of(file: IO[bytes]) -> Iterator[tarfile.TarInfo]:
     with tarfile.open(fileobj=file, mode="r:") as tar:
         for member in tar:
             tar.members = []  # type: ignore[attr-defined]  # it would keep all of them
+            member.name, member.linkname = _text(member.name), _text(member.linkname)
             yield member
         # A damaged header behind the first looks to tarfile like the end, and what follows it would be lost.
         file.seek(tar.offset)
         if file.read(tarfile.BLOCKSIZE).strip(b"\0"):
             raise tarfile.ReadError(f"no header of a member at byte {tar.offset}, nor the end")
+
+
+def _text(name: str) -> str:
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def content_of(file: IO[bytes], member: tarfile.TarInfo) -> bytes:

@@ -78,7 +78,9 @@ def _read(data: bytes, path: str, named: str, as_text: Sequence[str]) -> pa.Tabl
     if suffix not in _READERS:
         raise UserError(f"{named} has the suffix .{suffix}\nexpected one of {_suffixes()}, perhaps with .gz after it")
     try:
-        return _READERS[suffix](gzip.decompress(data) if _file_name(path).endswith(".gz") else data, as_text)
+        rows = _READERS[suffix](gzip.decompress(data) if _file_name(path).endswith(".gz") else data, as_text)
+        str(rows.column_names)  # a header in another encoding shows here, not when it is parsed
+        return rows
     except (OSError, ValueError, EOFError, zlib.error) as error:  # Arrow's errors are ValueErrors
         raise UserError(
             f"cannot read {named}: {redact(' '.join(str(error).split()))[:300]}\nexpected {_EXPECTED[suffix]}"

@@ -191,6 +191,17 @@ def test_sidecars_may_be_links(tmp_path: Path) -> None:
     assert list(noted) == [("a.json", b'{"plot": 3}')]
 
 
+def test_a_name_in_a_legacy_encoding_is_listed_with_escapes(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "x.tar", "w", format=tarfile.GNU_FORMAT, errors="surrogateescape") as archive:
+        for name, target in (("\udce4.png", None), ("soft.png", "\udce4.png")):
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = (tarfile.SYMTYPE, target) if target else (tarfile.REGTYPE, "")
+            member.size = 0 if target else len(ONE)
+            archive.addfile(member, io.BytesIO(ONE))
+    found = listed(tmp_path / "x.tar")
+    assert {name: data for name, (data, _) in found.items()} == {"\\xe4.png": ONE, "soft.png": ONE}
+
+
 def test_a_flaw_survives_being_written() -> None:
     flaw = flaw_from(str(Flaw(Reason.EMPTY, "a link to: nothing")))
     assert (flaw.reason, flaw.detail) == (Reason.EMPTY, "a link to: nothing")

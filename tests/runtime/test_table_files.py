@@ -55,3 +55,9 @@ def test_a_line_far_down_is_told_by_its_number(tmp_path: Path, monkeypatch: pyte
     (tmp_path / "m.jsonl").write_text('{"path": "a"}\n\n{"path": "b"}\n{"path": "c"}\n[1]\n')
     with pytest.raises(UserError, match=r"line 5: found list"):
         read_tables(str(tmp_path / "m.jsonl"), "m", ("path",))
+
+
+def test_a_header_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_bytes("path\na.png\n".encode("utf-16"))
+    with pytest.raises(UserError, match=r"cannot read m: .*\nexpected CSV in UTF-8"):
+        read_tables(str(tmp_path / "m.csv"), "m", ("path",))
