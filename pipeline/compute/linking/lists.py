@@ -12,6 +12,9 @@ Bools = npt.NDArray[np.bool_]
 CENTERS = LOWEST + WIDTH * (np.arange(NUM_BINS) + 0.5)
 BOUNDS = LOWEST + WIDTH * np.arange(NUM_BINS + 1)
 
+_LEVEL = int(np.searchsorted(CENTERS, 0.0))
+"""First score bin above the level of strangers, which is 0."""
+
 LARGEST = 30.0
 """Cap of a log likelihood ratio: beyond it floating point has nothing to say."""
 
@@ -40,7 +43,8 @@ class Lists:
         """Log likelihood ratio of each candidate being the link, against its list being of strangers only.
 
         Taking the first entry out of a list makes the second the first, so a high second score that is well explained
-        as the one look-alike speaks for the first being the link.
+        as the one look-alike speaks for the first being the link.  A higher score never speaks less for the link, and
+        one below the level of strangers no more than one at it, however few strangers there are so low.
 
         Args:
             gap: gap bin of each candidate.
@@ -48,6 +52,7 @@ class Lists:
             rates: strangers a list, first met and next, rank x score bin.
         """
         ratio = np.log(genuine)[:, None] - np.log(rates)[None]
+        ratio[:, :, :_LEVEL] = np.minimum(ratio[:, :, :_LEVEL], ratio[:, :, _LEVEL : _LEVEL + 1])
         rising = np.maximum.accumulate(ratio, axis=2)
         out = np.empty(len(self._score))
         for g in range(len(genuine)):

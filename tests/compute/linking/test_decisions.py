@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.compute.linking.decisions import Decisions, Rules, decide
-from pipeline.compute.linking.memory import LOWEST, WIDTH, Memory
+from pipeline.compute.linking.lists import CENTERS, Lists
+from pipeline.compute.linking.memory import LOWEST, NUM_BINS, WIDTH, Memory
 from pipeline.compute.linking.model import genuine_density
 from pipeline.compute.linking.tail import Tail, fine_histogram, fit_tail
 
@@ -95,6 +96,15 @@ def test_a_date_of_strangers_is_no_date_on_which_everybody_looks_different() -> 
     found = decide(planted(40, 3, linked=0), ones(40), after_dates_alike(40))
     assert (found.track == -1).all()
     assert found.probability.min() > 0.5
+
+
+def test_a_score_below_the_level_of_strangers_is_no_better_than_one_at_it() -> None:
+    """However few strangers are met so low: the ratio of two small densities would say the contrary."""
+    group, score, gap = np.arange(3), np.array([LOWEST + 0.1, -1.0, 0.25]), np.zeros(3, dtype=np.int64)
+    genuine = np.full((1, NUM_BINS), 1.0 / NUM_BINS)
+    rates = np.where(CENTERS < -2.0, 1e-3, 3.0 * np.exp(-np.maximum(CENTERS, 0.0)))
+    lowest, low, level = Lists(group, score).log_ratio(gap, genuine, np.array([rates, rates]))
+    assert lowest == low == level == pytest.approx(np.log(1.0 / NUM_BINS / rates[np.searchsorted(CENTERS, 0.25)]))
 
 
 def pieces(num: int, each: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
