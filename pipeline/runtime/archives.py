@@ -83,14 +83,14 @@ def _add_tar(
     links = list[Link]()
     try:
         for member in members_of(file):
-            name = member.name.removeprefix("./")
+            name = _key(member)
             if member.islnk() or member.issym():
                 links.append(link_of(member))
             elif chosen(name) and not member.isdir():
                 _add_of_tar(archive, objects, member, member)
             elif noted(name) and member.isreg():
                 yield Noted(archive.prefix + name, content_of(file, member))
-        yield from _add_links(archive, file, objects, links, (chosen, noted))
+        yield from _add_links(archive, file, objects, links, chosen, noted)
     except tarfile.TarError as error:
         raise UserError(
             f"cannot read {archive.named}: {error}\n"
@@ -103,20 +103,26 @@ def _add_links(
     file: IO[bytes],
     objects: Objects,
     links: list[Link],
-    which: tuple[Callable[[str], bool], Callable[[str], bool]],
+    chosen: Callable[[str], bool],
+    noted: Callable[[str], bool],
 ) -> Iterator[Noted]:
-    """Add what a tar's links lead to; ``which`` says of names whether they are images', and sidecars'."""
-    chosen, noted = which
-    for link, target in followed(file, links, [link for link in links if chosen(link.key)]):
-        _add_of_tar(archive, objects, link.member, target)
-    for link, target in followed(file, links, [link for link in links if noted(link.key)]):
-        if target is not None:
-            yield Noted(archive.prefix + link.key, content_of(file, target))
+    """Add what a tar's links lead to, as :func:`add_members` does files."""
+    wanted = [link for link in links if chosen(_key(link.member)) or noted(_key(link.member))]
+    for member, target in followed(file, links, wanted):
+        if chosen(_key(member)):
+            _add_of_tar(archive, objects, member, target)
+        elif target is not None:
+            yield Noted(archive.prefix + _key(member), content_of(file, target))
+
+
+def _key(member: tarfile.TarInfo) -> str:
+    """As members are called in the archive."""
+    return member.name.removeprefix("./")
 
 
 def _add_of_tar(archive: Archive, objects: Objects, member: tarfile.TarInfo, target: tarfile.TarInfo | None) -> None:
     """Add a member with the bytes of ``target``: of itself, or of what a link leads to; None: nothing."""
-    key, uri = archive.prefix + member.name.removeprefix("./"), f"tar://{member.name}::{archive.uri}"
+    key, uri = archive.prefix + _key(member), f"tar://{member.name}::{archive.uri}"
     flaw = _flaw_of(member, target)
     if target is None or flaw is not None:
         version, place = f"{archive.entry.version}#{member.offset}", _place(archive, 0, 0, flaw)

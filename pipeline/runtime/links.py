@@ -7,6 +7,9 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from typing import IO, NamedTuple
 
+_LONGEST_NAME = 4096
+"""Bytes that a path may have; what calls itself a link and is longer is none."""
+
 
 def members_of(file: IO[bytes]) -> Iterator[tarfile.TarInfo]:
     """The members of a tar, one after the other.
@@ -50,11 +53,6 @@ class Link(NamedTuple):
     member: tarfile.TarInfo
     target: str
 
-    @property
-    def key(self) -> str:
-        """As members are called."""
-        return self.member.name.removeprefix("./")
-
 
 def link_of(member: tarfile.TarInfo) -> Link:
     """Where a link leads: a hard one by a name within the archive, a symbolic one from the folder that it lies in."""
@@ -64,7 +62,7 @@ def link_of(member: tarfile.TarInfo) -> Link:
 
 def followed(
     file: IO[bytes], links: Sequence[Link], wanted: Sequence[Link]
-) -> Iterator[tuple[Link, tarfile.TarInfo | None]]:
+) -> Iterator[tuple[tarfile.TarInfo, tarfile.TarInfo | None]]:
     """The files that links lead to, as unpacking would leave them; None: to none in the archive.
 
     The archive's headers are gone through once more, and only where links are wanted, so that the names of a tar
@@ -76,7 +74,7 @@ def followed(
         wanted: those to follow.
 
     Yields:
-        Each wanted link and its file; and a file by itself where it took a wanted link's name later in the archive.
+        Each wanted link and its file; and a file as its own where it took a wanted link's name later in the archive.
     """
     if not wanted:
         return
@@ -84,10 +82,10 @@ def followed(
     files = _files(file, names)
     by_name = {posixpath.normpath(link.member.name): link for link in links}
     for link in wanted:
-        yield link, _target(link, by_name, files)
+        yield link.member, _target(link, by_name, files)
         last = files.get(posixpath.normpath(link.member.name), [link.member])[-1]
         if last.offset > link.member.offset:
-            yield Link(last, ""), last
+            yield last, last
 
 
 def _files(file: IO[bytes], names: set[str]) -> dict[str, list[tarfile.TarInfo]]:
@@ -125,7 +123,3 @@ def zip_target(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> zipfile.Zip
             return None
         member = archive.NameToInfo[name]
     return None if member.is_dir() else member
-
-
-_LONGEST_NAME = 4096
-"""Bytes that a path may have; what calls itself a link and is longer is none."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from pipeline.compute.regions import Box, box_text
 from pipeline.errors import UserError
 from pipeline.runtime.described import Described, describe, filled
 from pipeline.runtime.table_files import read_tables
@@ -24,11 +25,21 @@ class Manifest:
         places: where each image lies, as written.
         relative: whether places are paths within the collection (a ``path`` column) rather than URIs.
         described: what else the rows say.
+        name: for messages.
     """
 
     places: list[str]
     relative: bool
     described: Described
+    name: str
+
+    def keyed(self, keys: Sequence[str]) -> list[str]:
+        """Keys of the rows from those of their photographs: a region's has its box behind it."""
+        boxes = self.described.boxes
+        if boxes is None:
+            return list(keys)
+        texts = ("" if box is None else f"#{box_text(Box(**box))}" for box in boxes.to_pylist())
+        return [key + text for key, text in zip(keys, texts, strict=True)]
 
 
 def read_manifest(uri: str, params: SourceParams) -> Manifest:
@@ -46,7 +57,7 @@ def read_manifest(uri: str, params: SourceParams) -> Manifest:
     _check_columns(named, rows, params)
     place = PATH if PATH in rows.column_names else URI
     places = filled(named, rows, place)
-    return Manifest(places, place == PATH, describe(named, rows, params, place))
+    return Manifest(places, place == PATH, describe(named, rows, params, place), redact(uri))
 
 
 def _queried(rows: pa.Table, sql: str) -> pa.Table:

@@ -1,4 +1,10 @@
-"""A manifest whose rows are members of tars and zips: by the keys that they have in a listing, or by their URIs."""
+"""The listing of what a manifest names: no row twice, each with an id; and of rows that are members of archives.
+
+Those are named by the keys that they have in a listing, or by their URIs.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,7 +20,37 @@ from pipeline.runtime.manifest import Manifest
 from pipeline.runtime.objects import MEMBER, completed
 
 
-def of_members(folder: Folder, kind: str, manifest: Manifest, boxes: list[str], name: str) -> Blocks:
+def refuse_rows_twice(manifest: Manifest, places: Sequence[str]) -> None:
+    """Refuse rows that are the same photograph, or the same region of one.
+
+    Args:
+        manifest: the manifest.
+        places: of each row the photograph, as everybody would name it.
+
+    Raises:
+        UserError: there are some.
+    """
+    expected = "one row an image, or a region of one"
+    refuse_repeated(manifest.keyed(places), f"the manifest {manifest.name} names", expected)
+
+
+def identified(manifest: Manifest, keys: Sequence[str]) -> Described:
+    """What a manifest's rows say, each with an id: its own, or its key with its box.
+
+    Args:
+        manifest: the manifest.
+        keys: of each row the photograph's.
+
+    Raises:
+        UserError: two have one id.
+    """
+    written = manifest.described.ids
+    ids = written or manifest.keyed(keys)
+    refuse_repeated(ids, f"the manifest {manifest.name} gives to two images the id", "an id of its own", written)
+    return replace(manifest.described, ids=ids)
+
+
+def of_members(folder: Folder, kind: str, manifest: Manifest) -> Blocks:
     """The listing of what a manifest names in a collection of archives.
 
     Args:
@@ -22,31 +58,24 @@ def of_members(folder: Folder, kind: str, manifest: Manifest, boxes: list[str], 
         kind: of the archives: tar or zip.
         manifest: its paths are members' names, in a folder of archives with the archive's path before them
             (``shards/00.tar/a.jpg``); its URIs are those of the table ``images`` (``tar://a.jpg::file:///x.tar``).
-        boxes: what each row's key has after the member's; nothing for a whole photograph.
-        name: the manifest's, for messages.
 
     Raises:
         UserError: an archive cannot be read, none of the members is there, or a row or an id stands twice.
     """
     members, column = members_named(folder, kind), "key" if manifest.relative else "uri"
     written = [place.removeprefix("./") for place in manifest.places] if manifest.relative else manifest.places
-    rows = [place + box for place, box in zip(written, boxes, strict=True)]
-    refuse_repeated(rows, f"the manifest {name} names", "one row an image, or a region of one")
+    refuse_rows_twice(manifest, written)
     found = pc.index_in(pa.array(written, pa.string()), value_set=members[column].combine_chunks())
     if found.null_count == len(found):
         shown = f", such as {members[column][0].as_py()}" if members.num_rows else ""
         raise UserError(
-            f"none of the {len(found)} images that {name} names is in the archives of {folder.name}, "
+            f"none of the {len(found)} images that {manifest.name} names is in the archives of {folder.name}, "
             f"e.g. {written[0]}\n"
             f"expected a column path with members' names{shown}, or uri with what the table images says"
         )
     listed = _or_absent(members, found, written)
-    keys = listed["key"].to_pylist()
-    ids = manifest.described.ids or [key + box for key, box in zip(keys, boxes, strict=True)]
-    refuse_repeated(ids, f"the manifest {name} gives to two images the id", "an id of its own", manifest.described.ids)
-    described = manifest.described
-    known = Described(ids, described.dates, described.boxes, described.metadata)
-    return Blocks.of(completed(listed, known).sort_by([("key", "ascending"), ("image_id", "ascending")]))
+    rows = completed(listed, identified(manifest, listed["key"].to_pylist()))
+    return Blocks.of(rows.sort_by([("key", "ascending"), ("image_id", "ascending")]))
 
 
 def _or_absent(members: pa.Table, found: pa.Array, written: list[str]) -> pa.Table:

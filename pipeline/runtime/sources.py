@@ -6,17 +6,16 @@ from collections.abc import Callable, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.compute.regions import Box, box_text
 from pipeline.errors import UserError
 from pipeline.runtime.archived import of_archives
 from pipeline.runtime.archives import kind_of
 from pipeline.runtime.blocks import Blocks
 from pipeline.runtime.described import Described
 from pipeline.runtime.fetching import fetch
-from pipeline.runtime.folder import Folder, Listing, Scope, of_folder, refuse_repeated, unlisted_uris
+from pipeline.runtime.folder import Folder, Listing, Scope, of_folder, unlisted_uris
 from pipeline.runtime.listing import ABSENT, Entry
 from pipeline.runtime.manifest import Manifest, read_manifest
-from pipeline.runtime.manifested import of_members
+from pipeline.runtime.manifested import identified, of_members, refuse_rows_twice
 from pipeline.runtime.objects import Objects, completed
 from pipeline.runtime.places import Place, Root, found_at, places_of
 from pipeline.stages.ingest_params import SourceParams
@@ -63,12 +62,10 @@ def list_collection(
                 "expected columns beside the bytes instead: they are read as a manifest's"
             )
         if kind != "files":
-            manifest = _manifest(manifest_uri, params)
-            named = of_members(folder, kind, manifest, _box_texts(manifest), redact(manifest_uri))
-            return Listing(named, filesystem, Scope())
+            return Listing(of_members(folder, kind, _manifest(manifest_uri, params)), filesystem, Scope())
         _refuse_no_folder(folder)
         unlisted = list[str]()
-        named = _of_manifest(folder, manifest_uri, retries, unlisted)
+        named = _of_manifest(folder, _manifest(manifest_uri, params), retries, unlisted)
         return Listing(named, filesystem, Scope(None, unlisted_uris(filesystem, unlisted)))
     if kind != "files":
         return Listing(of_archives(folder, kind), filesystem, Scope())
@@ -123,39 +120,32 @@ def _manifest(uri: str, params: SourceParams) -> Manifest:
     manifest = read_manifest(uri, params)
     if manifest.described.boxes is not None and params.regions == "faces":
         raise UserError(
-            f"the manifest {redact(uri)} has boxes, and faces are looked for (ingest.regions)\n"
+            f"the manifest {manifest.name} has boxes, and faces are looked for (ingest.regions)\n"
             "set one of the two: leave the columns out (ingest.box_columns), or ingest.regions=boxes"
         )
     return manifest
 
 
-def _of_manifest(folder: Folder, manifest_uri: str, retries: int, unlisted: list[str]) -> Blocks:
-    params, name = folder.params, redact(manifest_uri)
-    manifest = _manifest(manifest_uri, params)
-    described = manifest.described
-    places = places_of(Root(folder.filesystem, folder.path, retries), manifest, params.outside == "read")
-    boxes = _box_texts(manifest)
-    keys = [place.path + box for place, box in zip(places, boxes, strict=True)]
-    refuse_repeated(keys, f"the manifest {name} names", "one row an image, or a region of one")
+def _of_manifest(folder: Folder, manifest: Manifest, retries: int, unlisted: list[str]) -> Blocks:
+    places = places_of(Root(folder.filesystem, folder.path, retries), manifest, folder.params.outside == "read")
+    refuse_rows_twice(manifest, [place.path for place in places])
     entries = found_at(places, folder.name, unlisted)
     if not any(entries):
         kinds = [kind for part in posixpath.dirname(places[0].path).split("/") if (kind := kind_of(part))]
         if kinds:
             raise UserError(
-                f"{name} names members of archives, e.g. {places[0].path}, expected files\n"
+                f"{manifest.name} names members of archives, e.g. {places[0].path}, expected files\n"
                 f"set ingest.source={kinds[0]}, which reads what lies in archives"
             )
         raise UserError(
-            f"none of the {len(places)} images that {name} names is there, e.g. {places[0].path}\n"
+            f"none of the {len(places)} images that {manifest.name} names is there, e.g. {places[0].path}\n"
             f"expected paths relative to the collection {folder.name}, or a column 'uri' with whole URIs"
         )
-    ids = described.ids or [place.key + box for place, box in zip(places, boxes, strict=True)]
-    refuse_repeated(ids, f"the manifest {name} gives to two images the id", "an id of its own", described.ids)
-    return _named_objects(places, entries, ids, described, set(unlisted))
+    return _named_objects(places, entries, identified(manifest, [place.key for place in places]), set(unlisted))
 
 
 def _named_objects(
-    places: Sequence[Place], entries: Sequence[Entry | None], names: list[str], described: Described, unlisted: set[str]
+    places: Sequence[Place], entries: Sequence[Entry | None], described: Described, unlisted: set[str]
 ) -> Blocks:
     """The rows of a listing; none for what lies in a folder that could not be entered, of which nothing is known."""
     objects = Objects()
@@ -165,14 +155,5 @@ def _named_objects(
         uri = str(place.filesystem.unstrip_protocol(place.path))
         found = entry or Entry(place.path, None, ABSENT, None)
         objects.add(place.key, uri, found.size, found.version, found.modified_at)
-    named = Described(names, described.dates, described.boxes, described.metadata)
-    rows = completed(objects.blocks().table(), named).filter(pa.array(known, pa.bool_()))
+    rows = completed(objects.blocks().table(), described).filter(pa.array(known, pa.bool_()))
     return Blocks.of(rows.sort_by([("key", "ascending"), ("image_id", "ascending")]))
-
-
-def _box_texts(manifest: Manifest) -> list[str]:
-    """What a region's key has after the photograph's; nothing for a whole photograph."""
-    boxes = manifest.described.boxes
-    if boxes is None:
-        return [""] * len(manifest.places)
-    return ["" if box is None else f"#{box_text(Box(**box))}" for box in boxes.to_pylist()]

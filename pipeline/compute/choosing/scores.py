@@ -79,11 +79,6 @@ def davies_bouldin(vectors: Float32s, labels: Int64s, found: Scatter) -> float:
     return float(worst.mean())
 
 
-def silhouette(vectors: Float32s, labels: Int64s, seed: int = 0, most: int = EXACT_ROWS) -> float:
-    """Of one clustering what :func:`silhouettes` finds of several."""
-    return silhouettes(vectors, [labels], seed, most)[0]
-
-
 def silhouettes(vectors: Float32s, labelings: Sequence[Int64s], seed: int = 0, most: int = EXACT_ROWS) -> list[float]:
     """Mean of (b - a) / max(a, b) over rows (Rousseeuw, 1987): a, b the mean distances to the own and nearest cluster.
 

@@ -4,17 +4,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.compute.choosing.scores import (
+    EXACT_ROWS,
     calinski_harabasz,
     davies_bouldin,
     inertia,
     scatter,
-    silhouette,
     silhouettes,
 )
 from pipeline.compute.clustering import canonical_labels
 
 LINE = np.array([[0], [2], [10], [12], [30]], np.float32)
 LABELS = np.array([0, 0, 1, 1, 2])
+
+
+def silhouette(rows: np.ndarray, labels: np.ndarray, most: int = EXACT_ROWS) -> float:
+    return silhouettes(rows, [labels], most=most)[0]
 
 
 def test_the_scores_by_hand() -> None:

@@ -1,5 +1,7 @@
 """Decisions on planted dates."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -96,6 +98,24 @@ def test_a_date_of_strangers_is_no_date_on_which_everybody_looks_different() -> 
     found = decide(planted(40, 3, linked=0), ones(40), after_dates_alike(40))
     assert (found.track == -1).all()
     assert found.probability.min() > 0.5
+
+
+def test_where_subjects_come_as_many_are_believed_to_go() -> None:
+    """One track and one cluster are left over; on the dates before a fifth of the clusters began tracks."""
+    before = replace(Memory(), births=12.0, clusters=60.0)
+    unseen = [
+        decide(planted(20, 7, linked=19), ones(20), before, Rules(steady=steady)).unseen[19] for steady in (True, False)
+    ]
+    steady, unsteady = (chance / (1 - chance) for chance in unseen)
+    assert steady > 3 * unsteady
+
+
+def test_scores_are_remembered_of_what_surely_goes_on() -> None:
+    """Two tracks and two clusters are left over on the first date: more likely than not they are two subjects."""
+    found = decide(planted(20, 1000, linked=18, change=0.3), ones(20))
+    assert (found.track[18:] == -1).all()
+    assert found.unseen[18:].max() < 0.5
+    assert found.memory.genuine.sum() == pytest.approx(18, abs=0.1)
 
 
 def test_a_score_below_the_level_of_strangers_is_no_better_than_one_at_it() -> None:
