@@ -1,8 +1,8 @@
 """Linking a date's clusters to the open tracks: the step of the fold over the dates."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -12,23 +12,26 @@ from pipeline import schemas
 from pipeline.compute.constraints import Demands
 from pipeline.params import Params
 from pipeline.stages.constraints import demands
+from pipeline.stages.link_rows import doubts, end, ended_tracks, event, link_row
 from pipeline.stages.link_state import members_of, state_row, subjects_shown
 from pipeline.stages.link_stitches import Fold, stitches
 from pipeline.stages.link_tables import (
+    Bools,
     DateClusters,
     Floats,
     OpenTracks,
     calibration_rows,
     calibration_table,
     table,
-    to_date,
-    track_key_of,
 )
 from pipeline.stages.link_turnings import turnings
 from pipeline.stages.link_verdicts import known_subjects, taken_up
 
 if TYPE_CHECKING:
-    from pipeline.compute.linking.decisions import Decisions
+    from pipeline.compute.linking.decisions import Decisions, Rules
+    from pipeline.compute.linking.memory import Memory
+
+Known: TypeAlias = Mapping[str, Sequence[Mapping[str, object]]]
 
 
 class LinkParams(Params):
@@ -119,7 +122,7 @@ def link_date(
     before: Before,
     params: LinkParams,
     *,
-    known: Mapping[str, Sequence[Mapping[str, object]]] | None = None,
+    known: Known | None = None,
 ) -> LinkResult:
     """Link the clusters of ``date`` to the open tracks.
 
@@ -136,63 +139,94 @@ def link_date(
         Rows of this date's ``link_decisions`` (one per cluster), ``link_events``, ``link_state`` (one per track with a
         cluster), ``calibration``, ``link_ended``, ``stitches`` and ``known_subjects``.
     """
-    from pipeline.compute.linking.decisions import Rules, decide
-    from pipeline.compute.linking.memory import Memory
-    from pipeline.compute.linking.mixtures import Parts
-    from pipeline.compute.linking.scores import Looks
-
-    found, closed = DateClusters.read(clusters, exemplars), before.closed()
-    open_tracks = OpenTracks.read(before.states, closed)
-    looks = Looks(found.looks, found.starts, open_tracks.bank, open_tracks.starts)
-    best, similarity = looks.compared()
-    rules = Rules(params.false_link_rate, params.candidates, params.allow == "many_to_one", params.least_probability)
-    known = known or {}
-    asked = demands(known, found.ids, [set(row["subjects"]) for row in open_tracks.rows])
-    memory = Memory.read(calibration_rows(before.calibration))
-    parts = Parts.of(asked.impose(best), looks, memory.usual_level)
-    imposed = asked.of(parts.cluster).impose(parts.similarity(looks, similarity))
-    decisions, own = parts.whole(decide(imposed, open_tracks.gaps, memory, rules, open_tracks.lives))
-    if not asked.empty:
-        decisions = _obeying(decisions, asked, similarity)
-    links = [_link(date, i, found, open_tracks, decisions) for i in range(len(found.ids))]
-    if not before.states:
-        links = [{**link, "reason": "first date"} for link in links]
-    for i in np.flatnonzero(np.any(asked.must, axis=1)):
-        links[i]["reason"] = "same subject by a verdict"
-    for i in np.flatnonzero(found.has(~own)):
-        links[i]["reason"] = "continues in a mixed cluster"
-    members, shown = members_of(found.ids, decisions), found.only(own)
-    for beside in (i for clusters in members for i in clusters[1:]):
-        links[beside]["reason"] = "continues beside another cluster"
-    state = [
-        state_row(date, clusters, shown, open_tracks, decisions, params.bank_size)
-        | {"subjects": subjects_shown(clusters, found, open_tracks, decisions, known)}
-        for clusters in members
-    ]
-    stitched: list[dict[str, Any]] = []
-    resolved: list[dict[str, Any]] = []
-    memory = Memory.read(calibration_rows(before.calibration, stitching=True))
-    if params.stitch_candidates and params.lag <= len(before.states):
-        birth = before.states[-params.lag][0] if params.lag else date
-        ended = OpenTracks.read(before.ended, closed)
-        fold = Fold(birth, params.lag, state, open_tracks, ended, params.max_gap)
-        given = (rules, params.stitch_probability, params.stitch_candidates)
-        stitched, resolved, memory = stitches(fold, memory, *given)
-    stitched += taken_up(state, open_tracks.ids, known, before.known_subjects)
+    given = _Given.read(date, clusters, exemplars, before, params, known or {})
+    decided = _decide(given)
+    state = _state(given, decided)
+    found, tracks, decisions = given.found, given.tracks, decided.decisions
+    stitched, resolved, stitch_memory = _stitch(given, state)
     taken = {row["earlier_track_key"] for row in stitched}
-    ended_now = [j for j in _ended(open_tracks, decisions, params.max_gap) if open_tracks.ids[j] not in taken]
-    happened = [*(_event(link) for link in links), *_doubts(links, params.doubtful), *resolved]
-    happened += [_end(open_tracks, j, decisions, params.max_gap) for j in ended_now]
-    happened += turnings(found, open_tracks, similarity, decisions.track)
+    ended = [j for j in ended_tracks(tracks, decisions, params.max_gap) if tracks.ids[j] not in taken]
+    links = _links(given, decided)
+    happened = [*(event(link) for link in links), *doubts(links, params.doubtful), *resolved]
+    happened += [end(tracks, j, decisions, params.max_gap) for j in ended]
+    happened += turnings(found, tracks, decided.similarity, decisions.track)
     return LinkResult(
         links=table(schemas.LINK_DECISIONS, links),
         events=table(schemas.LINK_EVENTS, happened),
         link_state=table(schemas.LINK_STATE, state),
-        calibration=calibration_table(decisions.memory.rows(), memory.rows()),
-        ended=table(schemas.LINK_ENDED, [open_tracks.row(j) for j in ended_now]),
+        calibration=calibration_table(decisions.memory.rows(), stitch_memory.rows()),
+        ended=table(schemas.LINK_ENDED, [tracks.row(j) for j in ended]),
         stitches=table(schemas.STITCHES, stitched),
         known_subjects=table(schemas.KNOWN_SUBJECTS, known_subjects(date, state, before.known_subjects)),
     )
+
+
+@dataclass(frozen=True)
+class _Given:
+    """What a date's links are decided from.
+
+    Attributes:
+        tracks: the open ones, without those that a later one has taken up.
+        known: cluster -> the ``constraints`` of its images.
+        asked: what these ask of the date's links.
+    """
+
+    date: str
+    params: LinkParams
+    before: Before
+    found: DateClusters
+    tracks: OpenTracks
+    known: Known
+    asked: Demands
+
+    @classmethod
+    def read(
+        cls, date: str, clusters: pa.Table, exemplars: pa.Table, before: Before, params: LinkParams, known: Known
+    ) -> "_Given":
+        found = DateClusters.read(clusters, exemplars)
+        tracks = OpenTracks.read(before.states, before.closed())
+        asked = demands(known, found.ids, [set(row["subjects"]) for row in tracks.rows])
+        return cls(date, params, before, found, tracks, known, asked)
+
+    @property
+    def rules(self) -> "Rules":
+        from pipeline.compute.linking.decisions import Rules
+
+        many = self.params.allow == "many_to_one"
+        return Rules(self.params.false_link_rate, self.params.candidates, many, self.params.least_probability)
+
+
+@dataclass(frozen=True)
+class _Decided:
+    """A date's links.
+
+    Attributes:
+        decisions: one for each cluster.
+        own: for each look of the date, whether it may enter the bank of its cluster's track.
+        similarity: of each cluster to each track, ``(clusters, tracks)``, as it is, whatever verdicts impose.
+    """
+
+    decisions: "Decisions"
+    own: Bools
+    similarity: Floats
+
+
+def _decide(given: _Given) -> _Decided:
+    from pipeline.compute.linking.decisions import decide
+    from pipeline.compute.linking.memory import Memory
+    from pipeline.compute.linking.mixtures import Parts
+    from pipeline.compute.linking.scores import Looks
+
+    found, tracks, asked = given.found, given.tracks, given.asked
+    looks = Looks(found.looks, found.starts, tracks.bank, tracks.starts)
+    best, similarity = looks.compared()
+    memory = Memory.read(calibration_rows(given.before.calibration))
+    parts = Parts.of(asked.impose(best), looks, memory.usual_level)
+    imposed = asked.of(parts.cluster).impose(parts.similarity(looks, similarity))
+    decisions, own = parts.whole(decide(imposed, tracks.gaps, memory, given.rules, tracks.lives))
+    if not asked.empty:
+        decisions = _obeying(decisions, asked, similarity)
+    return _Decided(decisions, own, similarity)
 
 
 def _obeying(decisions: "Decisions", asked: Demands, similarity: Floats) -> "Decisions":
@@ -205,73 +239,49 @@ def _obeying(decisions: "Decisions", asked: Demands, similarity: Floats) -> "Dec
     return replace(decisions, track=track, probability=probability, similarity=seen)
 
 
-def _link(date: str, i: int, found: DateClusters, tracks: OpenTracks, decisions: "Decisions") -> dict[str, Any]:
-    j = int(decisions.track[i])
-    runner = int(decisions.runner_up[i])
-    row: dict[str, Any] = {
-        "cluster_id": found.ids[i],
-        "track_key": tracks.ids[j] if j >= 0 else track_key_of(found.ids[i]),
-        "probability": float(decisions.probability[i]),
-        "score": float(decisions.score[i]) if tracks.ids else None,
-        "runner_up_track_key": tracks.ids[runner] if runner >= 0 else None,
-        "runner_up_margin": float(decisions.margin[i]) if runner >= 0 else None,
-        "similarity": float(decisions.similarity[i]) if tracks.ids else None,
-        "previous_cluster_id": None,
-        "gap_dates": None,
-        "gap_days": None,
-    }
-    if j < 0:
-        row["reason"] = "nothing continues" if row["probability"] > 0.5 else "ambiguous"
-        return row
-    row["previous_cluster_id"] = tracks.rows[j]["last_cluster_id"]
-    row["gap_dates"] = int(tracks.gaps[j])
-    row["gap_days"] = (to_date(date) - to_date(tracks.last_dates[j])).days
-    row["reason"] = "continues" if row["gap_dates"] == 1 else "continues after a gap"
-    return row
+def _links(given: _Given, decided: _Decided) -> list[dict[str, Any]]:
+    """The row of each cluster; of several reasons that one could have, the last of these."""
+    found, decisions = given.found, decided.decisions
+    links = [link_row(given.date, i, found, given.tracks, decisions) for i in range(len(found.ids))]
+    beside = [i for clusters in members_of(found.ids, decisions) for i in clusters[1:]]
+    reasons: list[tuple[str, Iterable[int]]] = [
+        ("first date", () if given.before.states else range(len(links))),
+        ("same subject by a verdict", np.flatnonzero(np.any(given.asked.must, axis=1))),
+        ("continues in a mixed cluster", np.flatnonzero(found.has(~decided.own))),
+        ("continues beside another cluster", beside),
+    ]
+    for reason, clusters in reasons:
+        for i in clusters:
+            links[i]["reason"] = reason
+    return links
 
 
-def _event(link: Mapping[str, Any]) -> dict[str, Any]:
-    if link["previous_cluster_id"] is None:
-        kind, evidence = "birth", link["reason"]
-    elif link["gap_dates"] == 1:
-        kind, evidence = "continuation", f"similarity {link['similarity']:.3f}"
-    else:
-        kind = "gap"
-        evidence = f"not seen on {link['gap_dates'] - 1} dates; similarity {link['similarity']:.3f}"
-    return {
-        "track_key": link["track_key"],
-        "kind": kind,
-        "cluster_id": link["cluster_id"],
-        "other_track_key": None,
-        "probability": link["probability"],
-        "evidence": evidence,
-    }
-
-
-def _doubts(links: Sequence[Mapping[str, Any]], doubtful: float) -> list[dict[str, Any]]:
-    """Links on which alone it rests that what was before and what comes after is one track."""
+def _state(given: _Given, decided: _Decided) -> list[dict[str, Any]]:
+    """What the date leaves of each track that it shows."""
+    found, tracks, decisions = given.found, given.tracks, decided.decisions
+    shown = found.only(decided.own)
     return [
-        {
-            **_event(link),
-            "kind": "doubtful",
-            "evidence": f"one link of probability {link['probability']:.2f} joins what was before to what comes after",
-        }
-        for link in links
-        if link["previous_cluster_id"] is not None and link["probability"] < doubtful
+        state_row(given.date, clusters, shown, tracks, decisions, given.params.bank_size)
+        | {"subjects": subjects_shown(clusters, found, tracks, decisions, given.known)}
+        for clusters in members_of(found.ids, decisions)
     ]
 
 
-def _ended(tracks: OpenTracks, decisions: "Decisions", max_gap: int) -> list[int]:
-    continued = set(decisions.track.tolist())
-    return [j for j in range(len(tracks.ids)) if j not in continued and tracks.gaps[j] == max_gap + 1]
+def _stitch(
+    given: _Given, state: Sequence[Mapping[str, Any]]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]], "Memory"]:
+    """The second pass: rows of ``stitches``, the events that tell of them, and what the pass remembers."""
+    from pipeline.compute.linking.memory import Memory
 
-
-def _end(tracks: OpenTracks, j: int, decisions: "Decisions", max_gap: int) -> dict[str, Any]:
-    return {
-        "track_key": tracks.ids[j],
-        "kind": "end",
-        "cluster_id": tracks.rows[j]["last_cluster_id"],
-        "other_track_key": None,
-        "probability": float(decisions.unseen[j]),
-        "evidence": f"not seen for more than {max_gap} dates",
-    }
+    params, before = given.params, given.before
+    memory = Memory.read(calibration_rows(before.calibration, stitching=True))
+    stitched: list[dict[str, Any]] = []
+    resolved: list[dict[str, Any]] = []
+    if params.stitch_candidates and params.lag <= len(before.states):
+        birth = before.states[-params.lag][0] if params.lag else given.date
+        ended = OpenTracks.read(before.ended, before.closed())
+        fold = Fold(birth, params.lag, state, given.tracks, ended, params.max_gap)
+        bounds = (given.rules, params.stitch_probability, params.stitch_candidates)
+        stitched, resolved, memory = stitches(fold, memory, *bounds)
+    stitched += taken_up(state, given.tracks.ids, given.known, before.known_subjects)
+    return stitched, resolved, memory
