@@ -13,7 +13,7 @@ Subjects of one date were photographed alike, so their cuts are alike: a subject
 and the branch that is cut out is the one whose height lies below the subject's cut and whose next merge lies above.
 Images that are cut out alone are subjects with one shot.
 
-The rates and the log-normal are fitted for each of a grid of cuts by expectation-maximisation, with priors worth a few
+The rates and the log-normal are fitted for each of a grid of cuts by expectation-maximisation, with priors worth some
 lines; sums over all ways to cut are exact (one pass up the tree, one down).  The mean over the grid, against the same
 tree without any isolated branch, is a Bayes factor.  Heights enter through ratios only, so a power of the distance, or
 another extractor's scale, changes little and needs no setting.
@@ -41,14 +41,14 @@ _BRANCH_RATE = 1.8
 """Rate of the gap of an ordinary branch of m > 2, divided by sqrt(m)."""
 _GAP = 0.8
 """Median gap of an isolated branch: the next merge is e**0.8 = 2.2 times as high."""
-_LEAST_GAP = 0.5
+_LEAST_GAP = 0.7
 """The fitted median gap stays above: below, the isolated density would stand in for the ordinary one."""
 _GAP_SPREAD = 0.55
 """Standard deviation of the logarithm of that gap."""
 _CUT_SPREAD = 0.4
 """Standard deviation of the logarithm of subjects' cuts within a date: within 1.5 times for two of three subjects."""
-_PRIOR_LINES = 10.0
-"""What each prior weighs, in lines of the tree."""
+_PRIOR_LINES = 25.0
+"""What each prior weighs, in lines of the tree: with 10, the few lines of a small date could pull a fit far off."""
 
 _STRONG = float(np.log(10.0))
 """Logarithm of the Bayes factor from which evidence is strong: 10 to 1 (Jeffreys, 1961)."""

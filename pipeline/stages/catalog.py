@@ -89,7 +89,7 @@ LINKAGE = Stage(
 
 CLUSTER = Stage(
     name="cluster",
-    version=6,
+    version=7,
     section="cluster",
     reads=(_FINGERPRINTS, _MODEL, _COORDINATES, _NEIGHBORS, _LINKAGE, _CONSTRAINTS),
     writes=(schemas.ASSIGNMENTS, schemas.CLUSTERS, schemas.TRIALS),
