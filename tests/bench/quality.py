@@ -141,6 +141,8 @@ def main() -> None:
     for result in each(score, wanted):
         results.append(result)
         print(row(result), flush=True)
+    if not results:
+        raise SystemExit(f"no set or world has {' or '.join(sys.argv[1:])} in its name; without a word all are tried")
     print(f"{time.perf_counter() - start:.0f} s")
     show_idf1(results)
     show(bars(results))
