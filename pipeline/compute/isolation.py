@@ -13,10 +13,10 @@ Subjects of one date were photographed alike, so their cuts are alike: a subject
 and the branch that is cut out is the one whose height lies below the subject's cut and whose next merge lies above.
 Images that are cut out alone are subjects with one shot.
 
-The rates and the log-normal are fitted for each of a grid of cuts by expectation-maximisation, with priors worth some
-lines; sums over all ways to cut are exact (one pass up the tree, one down).  The mean over the grid, against the same
-tree without any isolated branch, is a Bayes factor.  Heights enter through ratios only, so a power of the distance, or
-another extractor's scale, changes little and needs no setting.
+The rates and the log-normal are fitted for each of a grid of cuts by expectation-maximisation, with priors worth
+``_PRIOR_LINES`` lines; sums over all ways to cut are exact (one pass up the tree, one down).  The mean over the grid,
+against the same tree without any isolated branch, is a Bayes factor.  Heights enter through ratios only, so a power of
+the distance, or another extractor's scale, changes little and needs no setting.
 
 Two things a tree cannot tell are settled by rule, on the side of splitting, which linking can mend: evidence short of
 "strong" leaves every image alone; and where most images stand alone, the few that find company are taken for
@@ -48,7 +48,8 @@ _GAP_SPREAD = 0.55
 _CUT_SPREAD = 0.4
 """Standard deviation of the logarithm of subjects' cuts within a date: within 1.5 times for two of three subjects."""
 _PRIOR_LINES = 25.0
-"""What each prior weighs, in lines of the tree: with 10, the few lines of a small date could pull a fit far off."""
+"""What each prior weighs, in lines of the tree.  Beside 10 it cuts real dates less finely, and finds fewer groups among
+much noise (tests/bench/bench_clusterers.py): the price of staying near what most sets have."""
 
 _STRONG = float(np.log(10.0))
 """Logarithm of the Bayes factor from which evidence is strong: 10 to 1 (Jeffreys, 1961)."""

@@ -33,8 +33,7 @@ def side_of(count: int) -> int:
 
 def thumbnails(at: Places, groups: Sequence[int], side: int) -> list[int]:
     """Rows that are drawn as thumbnails: none overlaps another; the first of each group has precedence."""
-    seen: set[int] = set()
-    first = [row for row, group in enumerate(groups) if not (group in seen or seen.add(group))]  # type: ignore[func-returns-value]  # adds
+    first = sorted(np.unique(np.asarray(groups, dtype=np.int64), return_index=True)[1].tolist())
     order = first + sorted(set(range(len(at))) - set(first))
     taken: dict[tuple[int, int], list[int]] = {}
     chosen = []

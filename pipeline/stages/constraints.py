@@ -15,6 +15,8 @@ from pipeline.errors import UserError
 from pipeline.params import Params
 
 Pair = tuple[int, int]
+Known = Mapping[str, Sequence[Mapping[str, object]]]
+"""Cluster -> the ``constraints`` of its images (:func:`of_clusters`)."""
 
 
 class VerdictsParams(Params):
@@ -142,9 +144,7 @@ def of_clusters(rows: pa.Table, assignments: pa.Table) -> dict[str, list[dict[st
     return found
 
 
-def demands(
-    known: Mapping[str, Sequence[Mapping[str, object]]], cluster_ids: Sequence[str], tracks: Sequence[set[str]]
-) -> Demands:
+def demands(known: Known, cluster_ids: Sequence[str], tracks: Sequence[set[str]]) -> Demands:
     """What linking a date has to obey.
 
     Args:

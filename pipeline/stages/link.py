@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from pipeline import schemas
 from pipeline.compute.constraints import Demands
 from pipeline.params import Params
-from pipeline.stages.constraints import demands
+from pipeline.stages.constraints import Known, demands
 from pipeline.stages.link_rows import doubts, end, ended_tracks, event, link_row
 from pipeline.stages.link_state import members_of, state_row, subjects_shown
 from pipeline.stages.link_stitches import Fold, stitches
@@ -30,8 +30,6 @@ from pipeline.stages.link_verdicts import known_subjects, taken_up
 if TYPE_CHECKING:
     from pipeline.compute.linking.decisions import Decisions, Rules
     from pipeline.compute.linking.memory import Memory
-
-Known: TypeAlias = Mapping[str, Sequence[Mapping[str, object]]]
 
 
 class LinkParams(Params):
@@ -166,7 +164,8 @@ class _Given:
     """What a date's links are decided from.
 
     Attributes:
-        tracks: the open ones, without those that a later one has taken up.
+        closed: tracks that a later one has taken up.
+        tracks: the open ones, without those.
         known: cluster -> the ``constraints`` of its images.
         asked: what these ask of the date's links.
     """
@@ -175,6 +174,7 @@ class _Given:
     params: LinkParams
     before: Before
     found: DateClusters
+    closed: frozenset[str]
     tracks: OpenTracks
     known: Known
     asked: Demands
@@ -183,10 +183,10 @@ class _Given:
     def read(
         cls, date: str, clusters: pa.Table, exemplars: pa.Table, before: Before, params: LinkParams, known: Known
     ) -> "_Given":
-        found = DateClusters.read(clusters, exemplars)
-        tracks = OpenTracks.read(before.states, before.closed())
+        found, closed = DateClusters.read(clusters, exemplars), before.closed()
+        tracks = OpenTracks.read(before.states, closed)
         asked = demands(known, found.ids, [set(row["subjects"]) for row in tracks.rows])
-        return cls(date, params, before, found, tracks, known, asked)
+        return cls(date, params, before, found, closed, tracks, known, asked)
 
     @property
     def rules(self) -> "Rules":
@@ -204,11 +204,13 @@ class _Decided:
         decisions: one for each cluster.
         own: for each look of the date, whether it may enter the bank of its cluster's track.
         similarity: of each cluster to each track, ``(clusters, tracks)``, as it is, whatever verdicts impose.
+        members: the clusters of each track that has any, the surest first.
     """
 
     decisions: "Decisions"
     own: Bools
     similarity: Floats
+    members: list[list[int]]
 
 
 def _decide(given: _Given) -> _Decided:
@@ -226,7 +228,7 @@ def _decide(given: _Given) -> _Decided:
     decisions, own = parts.whole(decide(imposed, tracks.gaps, memory, given.rules, tracks.lives))
     if not asked.empty:
         decisions = _obeying(decisions, asked, similarity)
-    return _Decided(decisions, own, similarity)
+    return _Decided(decisions, own, similarity, members_of(found.ids, decisions))
 
 
 def _obeying(decisions: "Decisions", asked: Demands, similarity: Floats) -> "Decisions":
@@ -243,7 +245,7 @@ def _links(given: _Given, decided: _Decided) -> list[dict[str, Any]]:
     """The row of each cluster; of several reasons that one could have, the last of these."""
     found, decisions = given.found, decided.decisions
     links = [link_row(given.date, i, found, given.tracks, decisions) for i in range(len(found.ids))]
-    beside = [i for clusters in members_of(found.ids, decisions) for i in clusters[1:]]
+    beside = [i for clusters in decided.members for i in clusters[1:]]
     reasons: list[tuple[str, Iterable[int]]] = [
         ("first date", () if given.before.states else range(len(links))),
         ("same subject by a verdict", np.flatnonzero(np.any(given.asked.must, axis=1))),
@@ -263,7 +265,7 @@ def _state(given: _Given, decided: _Decided) -> list[dict[str, Any]]:
     return [
         state_row(given.date, clusters, shown, tracks, decisions, given.params.bank_size)
         | {"subjects": subjects_shown(clusters, found, tracks, decisions, given.known)}
-        for clusters in members_of(found.ids, decisions)
+        for clusters in decided.members
     ]
 
 
@@ -279,7 +281,7 @@ def _stitch(
     resolved: list[dict[str, Any]] = []
     if params.stitch_candidates and params.lag <= len(before.states):
         birth = before.states[-params.lag][0] if params.lag else given.date
-        ended = OpenTracks.read(before.ended, before.closed())
+        ended = OpenTracks.read(before.ended, given.closed)
         fold = Fold(birth, params.lag, state, given.tracks, ended, params.max_gap)
         bounds = (given.rules, params.stitch_probability, params.stitch_candidates)
         stitched, resolved, memory = stitches(fold, memory, *bounds)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipeline.compute.linking.banks import keep
-from pipeline.stages.constraints import subjects_of
+from pipeline.stages.constraints import Known, subjects_of
 from pipeline.stages.link_tables import DateClusters, OpenTracks, to_date, track_key_of
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def subjects_shown(
     found: DateClusters,
     tracks: OpenTracks,
     decisions: "Decisions",
-    known: Mapping[str, Sequence[Mapping[str, object]]],
+    known: Known,
 ) -> list[str]:
     """What the track of these clusters is known to show."""
     j = int(decisions.track[clusters[0]])

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipeline.stages.constraints import subjects_of
+from pipeline.stages.constraints import Known, subjects_of
 
 LINKED = ("cluster_id", "track_id", "previous_cluster_id", "probability", "runner_up_track_id", "reason")
 """Columns of ``links`` that are read, beside ``date``."""
@@ -35,7 +35,6 @@ QUESTIONS = pa.schema(
 )
 """A row a pair, in the form of a verdict that is to be filled in; ``image_id`` is of the earlier date."""
 
-Known = Mapping[str, Sequence[Mapping[str, object]]]
 Row = Mapping[str, Any]
 
 

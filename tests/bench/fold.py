@@ -2,7 +2,7 @@
 
 import datetime
 from collections import defaultdict, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ import pyarrow as pa
 from pipeline import schemas
 from pipeline.compute.constraints import mend
 from pipeline.schemas import vector_type
-from pipeline.stages.constraints import bonds, constraints
+from pipeline.stages.constraints import Known, bonds, constraints
 from pipeline.stages.link import Before, LinkResult, link_date
 from pipeline.stages.vectors import to_column
 from tests.bench.following import EXEMPLARS, PARAMS, Followed, Outcome, spans_of
@@ -35,7 +35,7 @@ class Fold:
         date: str,
         clusters: pa.Table,
         exemplars: pa.Table,
-        known: Mapping[str, Sequence[Mapping[str, object]]] | None = None,
+        known: Known | None = None,
     ) -> LinkResult:
         before = Before(list(self.states), self.calibration, list(self.ended), list(self.stitches), self.known_subjects)
         return link_date(date, clusters, exemplars, before, PARAMS, known=known)
