@@ -33,24 +33,27 @@ def states(workspace: Path, *settings: str) -> dict[str, set[str | None]]:
     return found
 
 
+NEWER = 1000  # than any version to come
+
+
 def nothing(_: Patch) -> None:
     pass
 
 
 def fit_version(patch: Patch) -> None:
-    patch.setattr(fit, "VERSION", 7)
+    patch.setattr(fit, "VERSION", NEWER)
 
 
 def ingest_version(patch: Patch) -> None:
-    patch.setattr(ingest, "VERSION", 7)
+    patch.setattr(ingest, "VERSION", NEWER)
 
 
 def fingerprints_version(patch: Patch) -> None:
-    patch.setattr(fingerprints, "VERSION", 7)
+    patch.setattr(fingerprints, "VERSION", NEWER)
 
 
 def cluster_version(patch: Patch) -> None:
-    stages = tuple(replace(one, version=7) if one is CLUSTER else one for one in UNNAMED_STAGES)
+    stages = tuple(replace(one, version=NEWER) if one is CLUSTER else one for one in UNNAMED_STAGES)
     patch.setattr(survey, "UNNAMED_STAGES", stages)
 
 
@@ -80,13 +83,25 @@ CASES: dict[str, tuple[list[str], Callable[[Patch], None], dict[str, str]]] = {
     ),
     "weights": ([], new_weights, {"fingerprints": "weights changed", "projection": "fingerprints changed"}),
     "extractor": ([], other_preprocessing, {"fingerprints": "extractor changed"}),
-    "version of ingest": ([], ingest_version, {"images": "version 3 -> 7", "fingerprints": "waits for images"}),
-    "version of fingerprints": ([], fingerprints_version, {"fingerprints": "version 1 -> 7"}),
-    "version of fit": ([], fit_version, {"projection": "version 2 -> 7", "neighbors": "waits for projection"}),
+    "version of ingest": (
+        [],
+        ingest_version,
+        {"images": f"version {ingest.VERSION} -> {NEWER}", "fingerprints": "waits for images"},
+    ),
+    "version of fingerprints": (
+        [],
+        fingerprints_version,
+        {"fingerprints": f"version {fingerprints.VERSION} -> {NEWER}"},
+    ),
+    "version of fit": (
+        [],
+        fit_version,
+        {"projection": f"version {fit.VERSION} -> {NEWER}", "neighbors": "waits for projection"},
+    ),
     "version of cluster": (
         [],
         cluster_version,
-        {"clusters": f"version {CLUSTER.version} -> 7", "link_decisions": "waits for clusters"},
+        {"clusters": f"version {CLUSTER.version} -> {NEWER}", "link_decisions": "waits for clusters"},
     ),
 }
 
