@@ -2,6 +2,7 @@
 
     python -m tests.bench.quality [WORD...]            some 3 000 decisions a world; WORD: only what has it in its name
     FULL=1 python -m tests.bench.quality [WORD...]     20 000 decisions a world
+    SEED=100 python -m tests.bench.quality [WORD...]   simulated worlds alone, others of each kind: of seeds 100, 101...
 
 Sets: the sample and, where it is, `../shared/data`, in three forms: every image its own cluster, the true clusters of
 each date, and those of the default clusterer; fingerprints and projection are the pipeline's defaults.  Truth is read
@@ -38,6 +39,7 @@ from tests.bench.sets import Photographs, real_sets
 from tests.bench.worlds import WORLDS, Day, Ints, generate
 
 DECISIONS = 20_000 if os.environ.get("FULL") else 3_000
+SEED = int(os.environ.get("SEED", "0"))
 OUT = Path(os.environ.get("OUT", "out"))
 MOST_WORLDS = 2
 """Of one kind in which everything is clustered at once; the mean is shown."""
@@ -53,9 +55,10 @@ class Instrument:
 
 def simulated() -> Iterator[Instrument]:
     for name, knobs in WORLDS.items():
-        worlds, clusters = [], 0
+        worlds: list[list[Day]] = []
+        clusters = 0
         while clusters < DECISIONS:
-            worlds.append(list(generate(knobs, len(worlds))))
+            worlds.append(list(generate(knobs, SEED + len(worlds))))
             clusters += sum(len(day.starts) for day in worlds[-1])
         yield Instrument(name, worlds)
 
@@ -137,7 +140,8 @@ def main() -> None:
     print(__doc__)
     print(f"wanted false-link rate {PARAMS.false_link_rate}\n\n{head()}")
     start, results = time.perf_counter(), []
-    wanted = (one for one in chain(real(), simulated()) if any(word in one.name for word in sys.argv[1:] or [""]))
+    instruments = chain([] if SEED else real(), simulated())
+    wanted = (one for one in instruments if any(word in one.name for word in sys.argv[1:] or [""]))
     for result in each(score, wanted):
         results.append(result)
         print(row(result), flush=True)
