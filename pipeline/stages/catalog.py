@@ -111,7 +111,7 @@ MAP = Stage(
 
 LINK = Stage(
     name="link",
-    version=13,
+    version=14,
     section="link",
     reads=(
         Read("clusters", schemas.CLUSTERS, ("cluster_id", "exemplar_image_ids")),

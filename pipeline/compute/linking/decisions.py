@@ -10,7 +10,16 @@ from pipeline.compute.linking.kin import CERTAIN, NONE, Claims, Lives, chance_of
 from pipeline.compute.linking.matching import Edges
 from pipeline.compute.linking.memory import GAP_BINS, Memory, gap_bin
 from pipeline.compute.linking.model import Fit, Problem, fit
-from pipeline.compute.linking.pieces import MOSTLY, Collisions, Groups, collisions, fitting, group, share_of_pieces
+from pipeline.compute.linking.pieces import (
+    MOSTLY,
+    NOTHING,
+    Collisions,
+    Groups,
+    collisions,
+    fitting,
+    group,
+    share_of_pieces,
+)
 from pipeline.compute.linking.tail import fine_histogram
 
 Floats = npt.NDArray[np.float32]
@@ -80,9 +89,9 @@ def decide(
     if not num_clusters or not num_tracks:
         return _all_births(num_clusters, num_tracks, before)
     each = _Table.of(similarity, gaps, before)
-    today = collisions(each.scores) if rules.many_to_one else Collisions(0.0, 0.0)
-    pieces = share_of_pieces(before, today) if rules.many_to_one else 0.0
     cut = chance_of_cuts(before) if rules.many_to_one else 0.0
+    today = _collisions(each, before, cut) if rules.many_to_one else NOTHING
+    pieces = share_of_pieces(before, today) if rules.many_to_one else 0.0
     joined = _join(each, lives, before, pieces, cut)
     problem = _problem(joined.table, rules, pieces)
     found = fit(problem, before)
@@ -126,6 +135,16 @@ class _Joined:
     groups: Groups
     table: _Table
     subjects: bool
+
+
+def _collisions(each: _Table, memory: Memory, cut: float) -> Collisions:
+    """Collisions of the date; while clusters are taken for one, among the tracks that the last date showed.
+
+    A track whose clusters went on with another is soon older than that one.  All prefer the newer, look-alikes too:
+    counted, that would hold for ever what was joined by mistake.
+    """
+    joined = share_of_pieces(memory) > MOSTLY or cut > CERTAIN
+    return collisions(each.scores, each.gaps == 1 if joined else np.ones(len(each.gaps), dtype=bool))
 
 
 def _join(each: _Table, lives: Lives, memory: Memory, pieces: float, cut: float) -> _Joined:

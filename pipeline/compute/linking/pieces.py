@@ -51,6 +51,9 @@ class Collisions:
     by_chance: float
 
 
+NOTHING = Collisions(0.0, 0.0)
+
+
 @dataclass(frozen=True)
 class Groups:
     """Clusters and tracks that are taken for one: a label each, 0 to the number of groups less one."""
@@ -75,9 +78,14 @@ def fitting(scores: Floats) -> Bools:
     return out
 
 
-def collisions(scores: Floats) -> Collisions:
-    """Count the collisions of a date; ``scores``: clusters x tracks, normalised."""
-    fits = fitting(scores)
+def collisions(scores: Floats, among: Bools) -> Collisions:
+    """Count the collisions of a date.
+
+    Args:
+        scores: clusters x tracks, normalised.
+        among: of each track, whether preferring it says something.
+    """
+    fits = fitting(scores) & among
     met, by_chance = 0.0, 0.0
     rows = np.flatnonzero(fits.sum(axis=1) >= 2)
     common = csr_array(fits[rows].astype(np.float32))
@@ -93,7 +101,7 @@ def collisions(scores: Floats) -> Collisions:
     return Collisions(met, by_chance)
 
 
-def share_of_pieces(memory: Memory, today: Collisions) -> float:
+def share_of_pieces(memory: Memory, today: Collisions = NOTHING) -> float:
     """Share of competing clusters that are pieces of one subject: where the collisions lie between the two extremes."""
     by_chance = memory.by_chance + today.by_chance + PRIOR
     ratio = (memory.collisions + today.met + PRIOR * LOOK_ALIKES) / by_chance

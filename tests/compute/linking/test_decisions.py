@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pipeline.compute.linking.decisions import Decisions, Rules, decide
 from pipeline.compute.linking.lists import CENTERS, Lists
-from pipeline.compute.linking.memory import LOWEST, NUM_BINS, WIDTH, Memory
+from pipeline.compute.linking.memory import FADING, LOWEST, NUM_BINS, WIDTH, Memory
 from pipeline.compute.linking.model import genuine_density
 from pipeline.compute.linking.tail import Tail, fine_histogram, fit_tail
 
@@ -144,6 +144,16 @@ def test_pieces_of_one_subject_go_to_one_track() -> None:
     assert linked.mean() > 0.9
     assert (subject[found.track[linked]] == subject[linked]).all()
     assert max(len(set(found.track[linked & (subject == s)])) for s in range(20)) == 1
+
+
+def test_what_was_joined_is_not_held_together_by_the_tracks_that_it_left() -> None:
+    """They are older, so that all prefer the newer: look-alikes, joined by mistake, would never part again."""
+    joined, gaps = Memory(collisions=90.0, by_chance=90.0), ones(40)
+    similarity, _ = pieces(20, 2, 0)
+    assert decide(similarity, gaps, joined).memory.by_chance > 90.0 * FADING
+    gaps[1::2] = 2
+    assert decide(similarity, gaps, joined).memory.by_chance == 90.0 * FADING
+    assert decide(similarity, gaps).memory.by_chance > 0.0  # nothing is joined: the older tracks count
 
 
 def test_one_to_one_means_one_cluster_a_track() -> None:

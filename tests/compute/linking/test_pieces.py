@@ -6,27 +6,40 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.compute.linking.memory import Memory
-from pipeline.compute.linking.pieces import Collisions, Groups, collisions, families, group, share_of_pieces, siblings
+from pipeline.compute.linking.pieces import (
+    NOTHING,
+    Collisions,
+    Groups,
+    collisions,
+    families,
+    group,
+    share_of_pieces,
+    siblings,
+)
 
 
 def scores(*rows: list[float]) -> np.ndarray:
     return np.array(rows, dtype=np.float32)
 
 
+def among_all(*rows: list[float]) -> Collisions:
+    return collisions(scores(*rows), np.ones(len(rows[0]), dtype=bool))
+
+
 def test_a_collision_is_two_clusters_that_prefer_one_of_the_tracks_that_fit_both() -> None:
     # the first two fit tracks 0 and 1, and both prefer 0; the third fits 1 and 2, the fourth is a stranger
-    found = collisions(scores([9, 8, 0, 0], [8, 7, 0, 0], [0, 6, 9, 0], [1, 0, 1, 1.5]))
+    found = among_all([9, 8, 0, 0], [8, 7, 0, 0], [0, 6, 9, 0], [1, 0, 1, 1.5])
     assert found == Collisions(met=1.0, by_chance=0.5)
 
 
 def test_who_prefers_another_track_does_not_collide() -> None:
-    assert collisions(scores([9, 8], [7, 8])) == Collisions(met=0.0, by_chance=0.5)
+    assert among_all([9, 8], [7, 8]) == Collisions(met=0.0, by_chance=0.5)
 
 
 @pytest.mark.parametrize("rows", [([9, 9], [9, 8]), ([9, 8], [9, 8]), ([9, 1], [9, 8]), ([1, 1], [1, 1])])
 def test_what_shows_no_preference_does_not_count(rows: tuple[list[float], ...]) -> None:
     """A tie, two clusters that are the same, one that fits one track only, strangers."""
-    assert collisions(scores(*rows)) == Collisions(0.0, 0.0)
+    assert among_all(*rows) == NOTHING
 
 
 @pytest.mark.parametrize(
@@ -40,7 +53,13 @@ def test_what_shows_no_preference_does_not_count(rows: tuple[list[float], ...]) 
 )
 def test_the_share_lies_between_look_alikes_and_pieces(met: float, by_chance: float, share: float) -> None:
     assert share_of_pieces(Memory(), Collisions(met, by_chance)) == pytest.approx(share)
-    assert share_of_pieces(Memory(collisions=met, by_chance=by_chance), Collisions(0.0, 0.0)) == pytest.approx(share)
+    assert share_of_pieces(Memory(collisions=met, by_chance=by_chance)) == pytest.approx(share)
+
+
+def test_preferring_a_newer_track_does_not_collide() -> None:
+    rows = scores([9, 8, 5], [8, 7, 6])
+    assert collisions(rows, np.array([True, False, False])) == NOTHING
+    assert collisions(rows, np.array([False, True, True])) == Collisions(met=1.0, by_chance=0.5)
 
 
 def test_tracks_that_the_same_clusters_fit_are_a_family() -> None:
