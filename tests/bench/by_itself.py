@@ -1,6 +1,6 @@
 """Methods that set themselves: how many clusters a date they find, and whether one of them collapses.
 
-    python -m tests.bench.by_itself            crowded dates by `auto` alone
+    python -m tests.bench.by_itself            dates of more than 200 images by `auto` alone
     FULL=1 python -m tests.bench.by_itself     by every method
 
 Of `auto`, and of the other methods with what `cluster.choose` tries where the config names no grid: the best silhouette
@@ -28,6 +28,9 @@ from tests.bench.processes import each
 from tests.bench.sets import Dates, large_instruments, real_instruments, simulated_instruments
 
 FULL = bool(os.environ.get("FULL"))
+CROWDED = 200
+"""Images a date above which, without FULL, `auto` alone is tried."""
+
 LINKAGES = ("average", "complete", "ward", "single")
 Vectors = npt.NDArray[np.floating]
 Labels = npt.NDArray[np.int64]
@@ -88,13 +91,17 @@ def some(instrument: Dates) -> Iterator[tuple[Vectors, npt.NDArray[np.generic]]]
     return ((vectors, truth) for vectors, truth in instrument.dates if len(vectors) > 2)
 
 
+def crowded(instrument: Dates) -> bool:
+    return bool(np.mean([len(truth) for _, truth in some(instrument)]) > CROWDED)
+
+
 def main() -> None:
     print(__doc__)
     start = time.perf_counter()
     print("clusters a date, mean; * on some date one cluster, ! all images alone, where the truth is neither")
     print(f"{'':30s}{'images':>7s}{'truth':>7s}" + "".join(f"{name[:9]:>10s}" for name in BY_ITSELF))
-    crowded = ((one, tuple(BY_ITSELF) if FULL else ("auto",)) for one in large_instruments())
-    instruments = [*crowded, *((one, tuple(BY_ITSELF)) for one in chain(real_instruments(), simulated_instruments()))]
+    tried = chain(large_instruments(), real_instruments(), simulated_instruments())
+    instruments = [(one, tuple(BY_ITSELF) if FULL or not crowded(one) else ("auto",)) for one in tried]
     found = each(count, ((name, [v for v, _ in some(one)]) for one, names in instruments for name in names))
     for instrument, names in instruments:
         print(line(instrument, list(islice(found, len(names)))), flush=True)
